@@ -1,0 +1,8 @@
+//! The command line: one file a subcommand, and the only place where `azure` meets `controller`.
+
+use std::process::ExitCode;
+
+/// Runs what the arguments ask for.
+pub fn run() -> ExitCode {
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,4 @@
+//! Parse the command line and go.
+fn main() -> std::process::ExitCode {
+    spotpool::cli::run()
+}
