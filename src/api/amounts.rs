@@ -22,7 +22,8 @@ pub struct NotAnAmount {
 
 const MAX_PRICE_MUST: &str = "must be US dollars an hour in quotes, above 0 and with at most five decimals, such as \"0.05\", or \"-1\" for up to the pay-as-you-go price";
 const PERIOD_MUST: &str = "must be a positive duration in hours, minutes and seconds, such as \"90s\", \"15m\" or \"1h30m\"";
-const PERCENT_MUST: &str = "must be a number of instances from 0 to 1000 or a percentage from \"0%\" to \"100%\"";
+const PERCENT_MUST: &str =
+    "must be a number of instances from 0 to 1000 or a percentage from \"0%\" to \"100%\"";
 
 /// The most that one Spot instance may cost, in US dollars an hour: `"0.05"`, or `"-1"` for up to the pay-as-you-go price (Azure's word).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,11 +45,20 @@ impl TryFrom<String> for MaxPrice {
 
     fn try_from(text: String) -> Result<Self, NotAnAmount> {
         if text == "-1" {
-            return Ok(Self { text, micro_usd: None });
+            return Ok(Self {
+                text,
+                micro_usd: None,
+            });
         }
         match micro_usd(&text) {
-            Some(amount) if amount > 0 => Ok(Self { text, micro_usd: Some(amount) }),
-            _ => Err(NotAnAmount { text, must: MAX_PRICE_MUST }),
+            Some(amount) if amount > 0 => Ok(Self {
+                text,
+                micro_usd: Some(amount),
+            }),
+            _ => Err(NotAnAmount {
+                text,
+                must: MAX_PRICE_MUST,
+            }),
         }
     }
 }
@@ -92,7 +102,10 @@ impl Period {
     /// A period of whole minutes, for defaults.
     pub fn minutes(minutes: u16) -> Self {
         let minutes = minutes.max(1);
-        Self { text: format!("{minutes}m"), duration: Duration::from_secs(u64::from(minutes) * 60) }
+        Self {
+            text: format!("{minutes}m"),
+            duration: Duration::from_secs(u64::from(minutes) * 60),
+        }
     }
 
     /// How long it is.
@@ -106,8 +119,14 @@ impl TryFrom<String> for Period {
 
     fn try_from(text: String) -> Result<Self, NotAnAmount> {
         match seconds(&text) {
-            Some(seconds) if seconds > 0 => Ok(Self { duration: Duration::from_secs(seconds), text }),
-            _ => Err(NotAnAmount { text, must: PERIOD_MUST }),
+            Some(seconds) if seconds > 0 => Ok(Self {
+                duration: Duration::from_secs(seconds),
+                text,
+            }),
+            _ => Err(NotAnAmount {
+                text,
+                must: PERIOD_MUST,
+            }),
         }
     }
 }
@@ -156,7 +175,10 @@ impl CountOrPercent {
         match self {
             Self::Count(count) => count,
             // At most `total`, as the percentage is at most 100.
-            Self::Percent(percent) => (u64::from(total) * u64::from(percent)).div_ceil(100).try_into().unwrap_or(total),
+            Self::Percent(percent) => (u64::from(total) * u64::from(percent))
+                .div_ceil(100)
+                .try_into()
+                .unwrap_or(total),
         }
     }
 }
@@ -176,10 +198,15 @@ impl TryFrom<Written> for CountOrPercent {
         match written {
             Written::Count(count) => Ok(Self::Count(count)),
             Written::Percent(text) => {
-                let percent = text.strip_suffix('%').filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()));
+                let percent = text
+                    .strip_suffix('%')
+                    .filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()));
                 match percent.and_then(|digits| digits.parse::<u8>().ok()) {
                     Some(percent) if percent <= 100 => Ok(Self::Percent(percent)),
-                    _ => Err(NotAnAmount { text, must: PERCENT_MUST }),
+                    _ => Err(NotAnAmount {
+                        text,
+                        must: PERCENT_MUST,
+                    }),
                 }
             }
         }
@@ -223,7 +250,10 @@ fn micro_usd(text: &str) -> Option<i64> {
         Some(_) => return None,
         None => (text, ""),
     };
-    let all_digits = whole.bytes().chain(decimals.bytes()).all(|b| b.is_ascii_digit());
+    let all_digits = whole
+        .bytes()
+        .chain(decimals.bytes())
+        .all(|b| b.is_ascii_digit());
     if !all_digits || !(1..=4).contains(&whole.len()) {
         return None;
     }
@@ -253,41 +283,103 @@ mod tests {
 
     #[test]
     fn reads_prices_as_micro_dollars() {
-        for (text, micro) in [("0.05", 50_000), ("1", 1_000_000), ("0.00001", 10), ("9999.99999", 9_999_999_990), ("12.5", 12_500_000)] {
+        for (text, micro) in [
+            ("0.05", 50_000),
+            ("1", 1_000_000),
+            ("0.00001", 10),
+            ("9999.99999", 9_999_999_990),
+            ("12.5", 12_500_000),
+        ] {
             let price = MaxPrice::try_from(text.to_owned()).unwrap();
             assert_eq!(price.micro_usd(), Some(micro), "{text}");
             assert_eq!(serde_json::to_value(&price).unwrap(), text);
         }
-        assert_eq!(MaxPrice::try_from("-1".to_owned()).unwrap().micro_usd(), None);
+        assert_eq!(
+            MaxPrice::try_from("-1".to_owned()).unwrap().micro_usd(),
+            None
+        );
     }
 
     #[test]
     fn refuses_what_is_no_price() {
-        for text in ["", "0", "0.0", "-2", "-0.05", "0.1234567", "0.123456", "cheap", "1e3", ".5", "5.", "12345", "+1", " 1", "0.0.5", "٣"] {
-            assert!(MaxPrice::try_from(text.to_owned()).is_err(), "{text:?} passed");
+        for text in [
+            "",
+            "0",
+            "0.0",
+            "-2",
+            "-0.05",
+            "0.1234567",
+            "0.123456",
+            "cheap",
+            "1e3",
+            ".5",
+            "5.",
+            "12345",
+            "+1",
+            " 1",
+            "0.0.5",
+            "٣",
+        ] {
+            assert!(
+                MaxPrice::try_from(text.to_owned()).is_err(),
+                "{text:?} passed"
+            );
         }
     }
 
     #[test]
     fn reads_periods() {
-        for (text, wanted) in [("90s", 90), ("15m", 900), ("1h30m", 5400), ("0h1s", 1), ("9999h", 35_996_400)] {
-            assert_eq!(Period::try_from(text.to_owned()).unwrap().duration().as_secs(), wanted, "{text}");
+        for (text, wanted) in [
+            ("90s", 90),
+            ("15m", 900),
+            ("1h30m", 5400),
+            ("0h1s", 1),
+            ("9999h", 35_996_400),
+        ] {
+            assert_eq!(
+                Period::try_from(text.to_owned())
+                    .unwrap()
+                    .duration()
+                    .as_secs(),
+                wanted,
+                "{text}"
+            );
         }
-        for text in ["", "0s", "0h0m0s", "15", "m", "1m1h", "1d", "-5m", "1.5h", "12345s", "5 m"] {
-            assert!(Period::try_from(text.to_owned()).is_err(), "{text:?} passed");
+        for text in [
+            "", "0s", "0h0m0s", "15", "m", "1m1h", "1d", "-5m", "1.5h", "12345s", "5 m",
+        ] {
+            assert!(
+                Period::try_from(text.to_owned()).is_err(),
+                "{text:?} passed"
+            );
         }
     }
 
     #[test]
     fn rounds_a_percentage_up() {
-        for (text, total, wanted) in [("50%", 20, 10), ("50%", 3, 2), ("1%", 20, 1), ("0%", 20, 0), ("100%", 2000, 2000), ("34%", 0, 0)] {
+        for (text, total, wanted) in [
+            ("50%", 20, 10),
+            ("50%", 3, 2),
+            ("1%", 20, 1),
+            ("0%", 20, 0),
+            ("100%", 2000, 2000),
+            ("34%", 0, 0),
+        ] {
             let amount: CountOrPercent = serde_json::from_value(text.into()).unwrap();
             assert_eq!(amount.of(total), wanted, "{text} of {total}");
             assert_eq!(serde_json::to_value(amount).unwrap(), text);
         }
-        assert_eq!(serde_json::from_value::<CountOrPercent>(7.into()).unwrap().of(3), 7);
+        assert_eq!(
+            serde_json::from_value::<CountOrPercent>(7.into())
+                .unwrap()
+                .of(3),
+            7
+        );
         for text in ["101%", "50", "%", "-1%", "+5%", "50.5%"] {
-            assert!(serde_json::from_value::<CountOrPercent>(text.into()).is_err(), "{text:?} passed");
+            assert!(
+                serde_json::from_value::<CountOrPercent>(text.into()).is_err(),
+                "{text:?} passed"
+            );
         }
     }
 }

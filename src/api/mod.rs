@@ -24,7 +24,8 @@ pub use crd::crd;
 pub use pool::{Capacity, DeletionPolicy, ScaleSet, SpotPool, SpotPoolSpec, VmSize};
 pub use reasons::{ConditionType, EventReason, Reason};
 pub use status::{
-    EvictionStatus, LastAction, Offering, OfferingState, Priority, RegularCounts, ScaleSetRef, SpotCounts, SpotPoolStatus,
+    EvictionStatus, LastAction, Offering, OfferingState, Priority, RegularCounts, ScaleSetRef,
+    SpotCounts, SpotPoolStatus,
 };
 pub use template::{Admin, Image, InstanceTemplate, MarketplaceImage, Network, OsDisk};
 

@@ -93,7 +93,7 @@ pub struct SpotPoolSpec {
     /// The Azure scale set behind the pool.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scale_set: Option<ScaleSet>,
-    /// How many instances. A sum of all that should run, whoever buys them.
+    /// How many instances: the pool keeps spot + regular of them.
     #[serde(default)]
     pub capacity: Capacity,
     /// How many instances must run for Ready: a count, or a percentage (rounded up) of capacity.spot + capacity.regular. Unset: capacity.regular, but at least 1 while any instance is wanted.
@@ -152,7 +152,10 @@ pub struct Capacity {
 
 impl Default for Capacity {
     fn default() -> Self {
-        Self { spot: default_spot(), regular: 0 }
+        Self {
+            spot: default_spot(),
+            regular: 0,
+        }
     }
 }
 
@@ -174,7 +177,9 @@ pub struct VmSize {
 }
 
 /// What happens to the scale set when the pool is deleted.
-#[derive(schemars::JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(
+    schemars::JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq,
+)]
 pub enum DeletionPolicy {
     /// It is deleted with all its instances.
     #[default]
@@ -195,13 +200,18 @@ fn default_progress_deadline() -> Period {
 impl SpotPool {
     /// Name of the scale set in Azure.
     pub fn scale_set_name(&self) -> String {
-        let chosen = self.spec.scale_set.as_ref().and_then(|set| set.name.clone());
+        let chosen = self
+            .spec
+            .scale_set
+            .as_ref()
+            .and_then(|set| set.name.clone());
         chosen.unwrap_or_else(|| self.name_any())
     }
 
     /// How many instances of either priority are wanted.
     pub fn desired_count(&self) -> u32 {
-        self.spec.capacity.spot.max(0).unsigned_abs() + self.spec.capacity.regular.max(0).unsigned_abs()
+        self.spec.capacity.spot.max(0).unsigned_abs()
+            + self.spec.capacity.regular.max(0).unsigned_abs()
     }
 
     /// How many instances must run for Ready.
@@ -209,7 +219,13 @@ impl SpotPool {
         let desired = self.desired_count();
         match self.spec.min_available {
             Some(amount) => amount.of(desired),
-            None => self.spec.capacity.regular.max(0).unsigned_abs().max(u32::from(desired > 0)),
+            None => self
+                .spec
+                .capacity
+                .regular
+                .max(0)
+                .unsigned_abs()
+                .max(u32::from(desired > 0)),
         }
     }
 
@@ -221,5 +237,101 @@ impl SpotPool {
     /// How long fewer than [`Self::min_available_count`] may run before the pool counts as stalled.
     pub fn progress_deadline(&self) -> Duration {
         self.spec.progress_deadline.duration()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn pool(spec: Value) -> SpotPool {
+        let mut whole = json!({
+            "subscriptionID": "11111111-1111-1111-1111-111111111111",
+            "resourceGroup": "batch-rg",
+            "location": "eastus",
+            "vmSizes": [{"name": "Standard_D4s_v5"}],
+            "template": {
+                "image": {"id": "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/images/render"},
+                "network": {"subnetID": "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/virtualNetworks/v/subnets/n"},
+            },
+        });
+        for (field, value) in spec.as_object().unwrap() {
+            whole[field] = value.clone();
+        }
+        let object = json!({"apiVersion": "spotpool.io/v1alpha1", "kind": "SpotPool", "metadata": {"name": "render"}, "spec": whole});
+        serde_json::from_value(object).unwrap()
+    }
+
+    #[test]
+    fn fills_in_the_defaults_of_the_definition() {
+        let pool = pool(json!({}));
+        assert_eq!(
+            pool.spec.capacity,
+            Capacity {
+                spot: 1,
+                regular: 0
+            }
+        );
+        assert_eq!(pool.progress_deadline(), Duration::from_secs(900));
+        assert_eq!(pool.spec.deletion_policy, DeletionPolicy::Delete);
+        assert!(!pool.spec.suspend);
+        assert_eq!(pool.max_price_micro_usd(), None);
+        assert_eq!(pool.scale_set_name(), "render");
+    }
+
+    #[test]
+    fn needs_what_min_available_says_and_else_the_regular_ones_but_at_least_one() {
+        for (spot, regular, min, wanted) in [
+            (18, 2, json!("50%"), 10),
+            (18, 2, json!("51%"), 11),
+            (18, 2, json!(7), 7),
+            (18, 2, json!(0), 0),
+            (18, 2, json!("100%"), 20),
+            (18, 2, Value::Null, 2),
+            (18, 0, Value::Null, 1),
+            (0, 0, Value::Null, 0),
+            (0, 3, Value::Null, 3),
+        ] {
+            let mut spec = json!({"capacity": {"spot": spot, "regular": regular}});
+            if !min.is_null() {
+                spec["minAvailable"] = min.clone();
+            }
+            assert_eq!(
+                pool(spec).min_available_count(),
+                wanted,
+                "{spot} + {regular}, minAvailable {min}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_price_that_is_no_price_is_an_error_and_not_unlimited() {
+        let mut object = serde_json::to_value(pool(json!({"maxPrice": "0.05"}))).unwrap();
+        object["spec"]["maxPrice"] = json!("cheap");
+        let error = serde_json::from_value::<SpotPool>(object)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("\"cheap\" must be US dollars an hour"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn reads_a_status_that_the_api_server_filled_in() {
+        let mut object = serde_json::to_value(pool(json!({}))).unwrap();
+        object["status"] = json!({"observedGeneration": -1});
+        let pool: SpotPool = serde_json::from_value(object).unwrap();
+        assert_eq!(pool.status.unwrap().observed_generation, Some(-1));
+    }
+
+    #[test]
+    fn takes_its_scale_sets_name_from_the_spec() {
+        assert_eq!(
+            pool(json!({"scaleSet": {"name": "farm"}})).scale_set_name(),
+            "farm"
+        );
+        assert_eq!(pool(json!({"scaleSet": {}})).scale_set_name(), "render");
     }
 }

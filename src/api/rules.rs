@@ -8,7 +8,8 @@ use kube::core::Rule;
 
 /// For a required field that never changes. On an optional field this would be bypassed by unset-then-set.
 pub(super) fn immutable(field: &str) -> Rule {
-    Rule::new("self == oldSelf").message(format!("{field} is immutable: create another SpotPool instead").as_str())
+    Rule::new("self == oldSelf")
+        .message(format!("{field} is immutable: create another SpotPool instead").as_str())
 }
 
 /// For a field that holds the full ID of a subnet.

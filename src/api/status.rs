@@ -64,12 +64,16 @@ pub struct SpotPoolStatus {
 impl SpotPoolStatus {
     /// The condition of that type, if it is present.
     pub fn condition(&self, condition: ConditionType) -> Option<&Condition> {
-        self.conditions.iter().find(|c| c.type_ == condition.as_str())
+        self.conditions
+            .iter()
+            .find(|c| c.type_ == condition.as_str())
     }
 }
 
 /// Spot instances by what they do.
-#[derive(schemars::JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(
+    schemars::JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq,
+)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SpotCounts {
     /// Seats of capacity.spot that are held or being obtained: running, starting or requested. What the scale subresource reports; an eviction is no vote to scale down, so it does not move this number while a replacement is under way.
@@ -93,7 +97,9 @@ pub struct SpotCounts {
 }
 
 /// Regular instances by what they do.
-#[derive(schemars::JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(
+    schemars::JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq,
+)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RegularCounts {
     /// Running.
@@ -148,7 +154,9 @@ pub struct Offering {
 }
 
 /// How Azure sells an instance.
-#[derive(schemars::JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(
+    schemars::JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord,
+)]
 pub enum Priority {
     /// Cheap, and taken back when Azure needs it.
     Spot,

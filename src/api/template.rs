@@ -13,10 +13,15 @@ use super::rules;
 /// What every new instance is made from. A change applies to new instances only; running ones stay as they are.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!has(self.image.marketplace) || has(self.admin)")
+        .message("an image from the marketplace needs an administrator: set template.admin")
+        .field_path(".admin"),
+)]
 pub struct InstanceTemplate {
     /// The disk image. Exactly one of marketplace, id and communityGalleryImageID.
     pub image: Image,
-    /// The account that is created in the instance. Azure needs it for every image that is not specialised.
+    /// The account that is created in the instance. Needed for every image that is not specialised, so for all from the marketplace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub admin: Option<Admin>,
     /// The OS disk. Unset: as the image says, on a disk type that Azure picks for the VM size.
@@ -53,7 +58,11 @@ pub struct Image {
     #[schemars(length(min = 1, max = 512))]
     pub id: Option<String>,
     /// ID of an image in a community gallery, such as /CommunityGalleries/NAME/Images/NAME/Versions/latest.
-    #[serde(default, skip_serializing_if = "Option::is_none", rename = "communityGalleryImageID")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        rename = "communityGalleryImageID"
+    )]
     #[schemars(length(min = 1, max = 512))]
     pub community_gallery_image_id: Option<String>,
 }

@@ -5,7 +5,9 @@
 
 use super::words;
 use ConditionStatus::{False, True, Unknown};
-use ConditionType::{CredentialsValid, Deleting, Ready, Reconciling, SpotSatisfied, Stalled, UpToDate};
+use ConditionType::{
+    CredentialsValid, Deleting, Ready, Reconciling, SpotSatisfied, Stalled, UpToDate,
+};
 
 /// The three values of a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,10 +71,15 @@ words! {
 }
 
 /// Where a reason that needs a human is written: the pool is stalled and neither Ready nor satisfied.
-const HUMAN: &[(ConditionType, ConditionStatus)] = &[(Stalled, True), (Ready, False), (SpotSatisfied, False)];
+const HUMAN: &[(ConditionType, ConditionStatus)] =
+    &[(Stalled, True), (Ready, False), (SpotSatisfied, False)];
 /// The same for reasons that also block a deletion.
-const HUMAN_ALSO_WHEN_DELETING: &[(ConditionType, ConditionStatus)] =
-    &[(Stalled, True), (Ready, False), (SpotSatisfied, False), (Deleting, False)];
+const HUMAN_ALSO_WHEN_DELETING: &[(ConditionType, ConditionStatus)] = &[
+    (Stalled, True),
+    (Ready, False),
+    (SpotSatisfied, False),
+    (Deleting, False),
+];
 
 words! {
     /// Why a condition is as it is.
@@ -197,7 +204,10 @@ mod tests {
     #[test]
     fn every_condition_has_reasons() {
         for &condition in ConditionType::ALL {
-            let reasons = Reason::ALL.iter().filter(|r| r.row().on.iter().any(|on| on.0 == condition)).count();
+            let reasons = Reason::ALL
+                .iter()
+                .filter(|r| r.row().on.iter().any(|on| on.0 == condition))
+                .count();
             assert!(reasons > 0, "{condition}");
         }
     }
@@ -215,7 +225,9 @@ mod tests {
 
     #[test]
     fn whatever_needs_a_human_says_what_to_do() {
-        for reason in Reason::ALL.iter().filter(|r| r.fits(Stalled, True) || r.fits(Deleting, False) && **r != Reason::Suspended) {
+        for reason in Reason::ALL.iter().filter(|r| {
+            r.fits(Stalled, True) || r.fits(Deleting, False) && **r != Reason::Suspended
+        }) {
             assert!(!reason.row().advice.is_empty(), "{reason}");
         }
     }
@@ -223,9 +235,20 @@ mod tests {
     #[test]
     fn every_word_is_one_that_a_condition_may_carry() {
         for reason in Reason::ALL {
-            assert!(reason.as_str().bytes().all(|b| b.is_ascii_alphanumeric()), "{reason}");
-            assert!(reason.as_str().starts_with(|c: char| c.is_ascii_uppercase()), "{reason}");
-            assert!(!reason.row().meaning.is_empty() && !reason.row().on.is_empty(), "{reason}");
+            assert!(
+                reason.as_str().bytes().all(|b| b.is_ascii_alphanumeric()),
+                "{reason}"
+            );
+            assert!(
+                reason
+                    .as_str()
+                    .starts_with(|c: char| c.is_ascii_uppercase()),
+                "{reason}"
+            );
+            assert!(
+                !reason.row().meaning.is_empty() && !reason.row().on.is_empty(),
+                "{reason}"
+            );
         }
     }
 }

@@ -15,12 +15,27 @@ pub fn document() -> String {
             Presence::Always => "Always present once the operator has seen the pool.",
             Presence::WhileItApplies => "Present only while it applies.",
         };
-        let _ = write!(text, "\n## {}\n\n{} {}\n\n", row.name, paragraph(row.meaning, row.advice), presence);
-        text.push_str("| status | reason | what it means | what to do |\n| --- | --- | --- | --- |\n");
+        let _ = write!(
+            text,
+            "\n## {}\n\n{} {}\n\n",
+            row.name,
+            paragraph(row.meaning, row.advice),
+            presence
+        );
+        text.push_str(
+            "| status | reason | what it means | what to do |\n| --- | --- | --- | --- |\n",
+        );
         for &reason in Reason::ALL {
             for (_, status) in reason.row().on.iter().filter(|on| on.0 == condition) {
                 let row = reason.row();
-                let _ = writeln!(text, "| {} | `{}` | {} | {} |", status.as_str(), row.name, row.meaning, or_dash(row.advice));
+                let _ = writeln!(
+                    text,
+                    "| {} | `{}` | {} | {} |",
+                    status.as_str(),
+                    row.name,
+                    row.meaning,
+                    or_dash(row.advice)
+                );
             }
         }
     }
@@ -31,7 +46,13 @@ pub fn document() -> String {
             Kind::Normal => "Normal",
             Kind::Warning => "Warning",
         };
-        let _ = writeln!(text, "| {kind} | `{}` | {} | {} |", row.name, row.meaning, or_dash(row.advice));
+        let _ = writeln!(
+            text,
+            "| {kind} | `{}` | {} | {} |",
+            row.name,
+            row.meaning,
+            or_dash(row.advice)
+        );
     }
     text
 }
@@ -53,7 +74,11 @@ const EVENTS: &str = "
 ";
 
 fn paragraph(meaning: &str, advice: &str) -> String {
-    if advice.is_empty() { meaning.to_owned() } else { format!("{meaning} {advice}") }
+    if advice.is_empty() {
+        meaning.to_owned()
+    } else {
+        format!("{meaning} {advice}")
+    }
 }
 
 fn or_dash(advice: &str) -> &str {
@@ -68,9 +93,14 @@ mod tests {
     fn documents_every_word() {
         let text = document();
         let words = ConditionType::ALL.iter().map(|w| w.as_str());
-        let words = words.chain(Reason::ALL.iter().map(|w| w.as_str())).chain(EventReason::ALL.iter().map(|w| w.as_str()));
+        let words = words
+            .chain(Reason::ALL.iter().map(|w| w.as_str()))
+            .chain(EventReason::ALL.iter().map(|w| w.as_str()));
         for word in words {
-            assert!(text.contains(&format!("`{word}`")) || text.contains(&format!("## {word}\n")), "{word}");
+            assert!(
+                text.contains(&format!("`{word}`")) || text.contains(&format!("## {word}\n")),
+                "{word}"
+            );
         }
     }
 }
