@@ -113,6 +113,13 @@ pub fn remember(desired: &Desired, memory: &Memory, action: &Action, answer: &An
         Action::Resize { vm_size, proof: None, .. } => Some(vm_size),
         _ => None,
     };
+    if let Action::Create { capacity, .. } | Action::Resize { capacity, .. } = action {
+        memory.process.believed = match answer {
+            Answer::Accepted => Some(*capacity),
+            Answer::Unclear => memory.process.believed.map(|believed| believed.max(*capacity)),
+            _ => memory.process.believed,
+        };
+    }
     match answer {
         Answer::Accepted => {
             memory.process.buying = buying.cloned();
@@ -133,6 +140,8 @@ pub fn remember(desired: &Desired, memory: &Memory, action: &Action, answer: &An
                     memory.process.spot_seen = spot;
                 }
                 Action::Reshape { .. } => memory.process.rejected = None,
+                // What goes with the set is not evicted.
+                Action::Remove { .. } => memory.process.spot_seen.clear(),
                 _ => {}
             }
         }
@@ -162,7 +171,11 @@ fn refuse(action: &Action, buying: Option<&crate::units::VmSize>, refusal: &Refu
 /// Learns how the last operation ended.
 fn hear(outcome: Option<&Outcome>, memory: &mut Memory, notes: &mut Vec<Because>, now: Timestamp) {
     match outcome {
-        Some(Outcome::Succeeded) => memory.process.buying = None,
+        Some(Outcome::Succeeded) => {
+            if let Some(vm_size) = memory.process.buying.take() {
+                memory.kept.forgive(&vm_size);
+            }
+        }
         Some(Outcome::Failed(refusal)) => {
             memory.process.rewrite = None;
             if let Some(vm_size) = memory.process.buying.take() {
@@ -214,8 +227,9 @@ fn absent(desired: &Desired, memory: &Memory, now: Timestamp) -> Step {
             wait(Stage::Refused(closed), until)
         }
         Ok(vm_size) => {
-            let action = Action::Create { capacity: desired.total(), base: desired.regular, vm_size, model: desired.model.clone() };
-            let message = format!("no scale set yet: create it with {} Spot and {} regular instances", desired.spot, desired.regular);
+            let capacity = capacity::portion(desired.total(), desired.regular, memory.kept.closed(&vm_size));
+            let message = format!("no scale set yet: create it with {capacity} of {} Spot and {} regular instances", desired.spot, desired.regular);
+            let action = Action::Create { capacity, base: desired.regular, vm_size, model: desired.model.clone() };
             act(action, Because { reason: Reason::ScaleSetCreated, message })
         }
     }
@@ -241,6 +255,7 @@ fn present(desired: &Desired, picture: &Picture<'_>, memory: &mut Memory, now: T
     if picture.set.state == Provisioning::Deleting {
         return wait(if desired.intent == Intent::Remove { Stage::Going } else { Stage::Busy }, soon);
     }
+    memory.process.rewrite = memory.process.rewrite.take().and_then(|rewrite| rewrite.unless_changed(desired, picture));
     if !picture.set.state.is_terminal() {
         memory.process.still = None;
         return wait(Stage::Busy, soon);
@@ -255,6 +270,7 @@ fn present(desired: &Desired, picture: &Picture<'_>, memory: &mut Memory, now: T
     unexplained_failure(desired, picture, memory, now);
     let still = Stillness::after(memory.process.still.take(), desired, picture);
     memory.process.still = Some(still.clone());
+    memory.process.believed = capacity::believe(desired, picture, &still, memory.process.believed);
 
     if let Some(step) = reshape(desired, picture, &guard, memory, now, picture.set.model.as_ref() != Some(&desired.model)) {
         return step;
@@ -263,7 +279,7 @@ fn present(desired: &Desired, picture: &Picture<'_>, memory: &mut Memory, now: T
     if let Some(step) = growth {
         // A refusal to sell more is no reason to keep what is too much.
         return match step {
-            Step::Wait(Stage::Refused(closed), until) => match replacement::shrink(desired, picture, &guard, &still, memory, now) {
+            Step::Wait(Stage::Refused(closed), until) => match replacement::shrink(desired, picture, &guard, &still, now) {
                 Some(step @ Step::Act(..)) => step,
                 Some(Step::Wait(_, again)) => wait(Stage::Refused(closed), until.min(again)),
                 None => wait(Stage::Refused(closed), until.min(now + desired.pace.rest)),
@@ -271,11 +287,12 @@ fn present(desired: &Desired, picture: &Picture<'_>, memory: &mut Memory, now: T
             step => step,
         };
     }
+    // Nothing is missing: refusals that have run out are forgotten, the others keep a better size closed a while.
     memory.kept.closed.retain(|closed| closed.until > now);
     if let Some(step) = reshape(desired, picture, &guard, memory, now, picture.set.base != desired.regular) {
         return step;
     }
-    if let Some(step) = replacement::shrink(desired, picture, &guard, &still, memory, now) {
+    if let Some(step) = replacement::shrink(desired, picture, &guard, &still, now) {
         return step;
     }
     if picture.instances.iter().any(|one| matches!(one.phase, Phase::Starting | Phase::Stopping | Phase::Unknown)) {

@@ -3,17 +3,15 @@
 use crate::units::{InstanceName, Priority, Timestamp};
 
 use super::action::{Action, Because, Reason};
-use super::capacity::implausible;
 use super::desired::Desired;
 use super::guard::{Guard, Stillness};
-use super::memory::Memory;
 use super::observed::{Instance, Phase};
 use super::picture::Picture;
 use super::summary::Stage;
 use super::{Step, act, wait};
 
 /// What to do about instances that are too many or cannot work; `None` when there are none.
-pub(super) fn shrink(desired: &Desired, picture: &Picture<'_>, guard: &Guard, still: &Stillness, memory: &mut Memory, now: Timestamp) -> Option<Step> {
+pub(super) fn shrink(desired: &Desired, picture: &Picture<'_>, guard: &Guard, still: &Stillness, now: Timestamp) -> Option<Step> {
     let (over_regular, over_spot) = (picture.over(desired, Priority::Regular), picture.over(desired, Priority::Spot));
     let broken = picture.broken();
     if over_regular == 0 && over_spot == 0 && broken.is_empty() {
@@ -22,17 +20,14 @@ pub(super) fn shrink(desired: &Desired, picture: &Picture<'_>, guard: &Guard, st
     if picture.has_unknown() {
         return Some(wait(Stage::Settling { message: "the state of some instances could not be read: nothing is taken away".to_owned() }, now + desired.pace.motion));
     }
-    if picture.set.capacity < picture.alive() {
-        return Some(implausible(desired, picture, memory, now));
-    }
     let Some(proof) = still.proof(desired.pace.settle) else {
         let message = format!("{} instances are more than declared and {} do not work: waits for a second reading", over_regular + over_spot, broken.len());
         return Some(wait(Stage::Settling { message }, now + desired.pace.settle));
     };
     let total = desired.total();
-    // One capacity write, guarded by the ETag, where Azure's own choice is the right one: it takes Spot first, down to the base.
-    let azure_would_choose_right =
-        broken.is_empty() && over_regular == 0 && picture.short(desired, Priority::Regular) == 0 && picture.set.base == desired.regular && picture.set.capacity == picture.alive();
+    // One capacity write, guarded by the ETag, where Azure's own choice is the right one. Not where there are regular instances:
+    // should an eviction come between look and write and not move the ETag, the write would reach down to them.
+    let azure_would_choose_right = broken.is_empty() && desired.regular == 0 && picture.set.base == 0 && over_regular == 0 && picture.set.capacity == picture.alive();
     if azure_would_choose_right {
         let message = format!("{over_spot} Spot instances more than the {} declared, read twice: capacity {} to {total}", desired.spot, picture.set.capacity);
         let action = Action::Resize { capacity: total, base: desired.regular, vm_size: picture.set.vm_size.clone(), guard: guard.clone(), proof: Some(proof) };

@@ -53,6 +53,13 @@ impl Seeing {
     }
 }
 
+/// What a process remembers that has seen the set with 20 instances for a while.
+fn settled() -> Memory {
+    let mut memory = Memory::default();
+    memory.process.believed = Some(20);
+    memory
+}
+
 fn set(observed: &mut Observed) -> &mut ScaleSet {
     match &mut observed.set {
         Seen::Known { value: Some(set), .. } => set,
@@ -102,8 +109,17 @@ fn is_quiet_at_rest() {
 
 #[test]
 fn replaces_evicted_instances_at_once_when_capacity_has_fallen() {
-    let plan = plan(&desired(2, 18), &Seeing { capacity: 14, base: 2, regular: 2, spot: 12 }.at(T0), &Memory::default(), T0);
+    let plan = plan(&desired(2, 18), &Seeing { capacity: 14, base: 2, regular: 2, spot: 12 }.at(T0), &settled(), T0);
     assert!(matches!(action(&plan), Action::Resize { capacity: 20, base: 2, proof: None, .. }), "{:?}", plan.action);
+}
+
+#[test]
+fn a_process_that_has_just_started_believes_no_low_capacity_at_once() {
+    let (wanted, seeing) = (desired(2, 18), Seeing { capacity: 14, base: 2, regular: 2, spot: 12 });
+    assert_eq!(plan(&wanted, &seeing.at(T0), &Memory::default(), T0).action, None);
+    let (made, now) = until_acts(&wanted, &seeing, Memory::default(), T0, 20);
+    assert!(now - T0 >= Pace::default().settle);
+    assert!(matches!(action(&made), Action::Resize { capacity: 20, .. }), "{:?}", made.action);
 }
 
 #[test]
@@ -141,12 +157,20 @@ fn reports_a_capacity_of_zero_and_deletes_nothing() {
 
 #[test]
 fn takes_surplus_only_after_two_readings_and_by_guarded_capacity() {
-    let (wanted, seeing) = (desired(2, 10), Seeing { capacity: 20, base: 2, regular: 2, spot: 18 });
+    let (wanted, seeing) = (desired(0, 10), Seeing { capacity: 18, base: 0, regular: 0, spot: 18 });
     let first = plan(&wanted, &seeing.at(T0), &Memory::default(), T0);
     assert_eq!(first.action, None, "one reading proves nothing");
     let (second, now) = until_acts(&wanted, &seeing, Memory::default(), T0, 3);
     assert!(now - T0 >= Pace::default().settle);
-    assert!(matches!(action(&second), Action::Resize { capacity: 12, proof: Some(_), .. }), "{:?}", second.action);
+    assert!(matches!(action(&second), Action::Resize { capacity: 10, proof: Some(_), .. }), "{:?}", second.action);
+}
+
+#[test]
+fn takes_surplus_by_name_where_regular_instances_could_be_reached() {
+    let (wanted, seeing) = (desired(2, 10), Seeing { capacity: 20, base: 2, regular: 2, spot: 18 });
+    let (made, now) = until_acts(&wanted, &seeing, Memory::default(), T0, 3);
+    assert!(now - T0 >= Pace::default().settle);
+    assert!(matches!(action(&made), Action::Replace { instances, .. } if instances.len() == 8), "{:?}", made.action);
 }
 
 #[test]
@@ -202,7 +226,7 @@ fn waits_while_an_operation_runs() {
 fn does_nothing_on_a_picture_older_than_its_last_write() {
     let wanted = desired(2, 18);
     let seeing = Seeing { capacity: 14, base: 2, regular: 2, spot: 12 };
-    let made = plan(&wanted, &seeing.at(T0), &Memory::default(), T0);
+    let made = plan(&wanted, &seeing.at(T0), &settled(), T0);
     let memory = remember(&wanted, &made.memory, action(&made), &Answer::Accepted, T0 + Millis(500));
     assert_eq!(plan(&wanted, &seeing.at(T0), &memory, T0 + Millis(600)).action, None);
 }
@@ -215,7 +239,7 @@ fn refusal(kind: RefusalKind) -> Refusal {
 fn tries_the_next_size_after_a_refusal_and_waits_longer_each_time() {
     let wanted = desired(2, 18);
     let seeing = Seeing { capacity: 14, base: 2, regular: 2, spot: 12 };
-    let first = plan(&wanted, &seeing.at(T0), &Memory::default(), T0);
+    let first = plan(&wanted, &seeing.at(T0), &settled(), T0);
     let memory = remember(&wanted, &first.memory, action(&first), &Answer::Refused(refusal(RefusalKind::NoCapacity)), T0 + Millis(1));
     let second = plan(&wanted, &seeing.at(T0 + Millis(2)), &memory, T0 + Millis(2));
     assert!(matches!(action(&second), Action::Resize { vm_size, .. } if vm_size.as_str() == "Standard_D4as_v5"), "{:?}", second.action);
@@ -224,8 +248,9 @@ fn tries_the_next_size_after_a_refusal_and_waits_longer_each_time() {
     let Stage::Refused(closed) = &third.summary.stage else { panic!("{:?}", third.summary.stage) };
     assert_eq!(closed.until, T0 + Millis(1) + Millis::minutes(1));
     assert!(third.next <= closed.until);
-    let again = plan(&wanted, &seeing.at(closed.until), &third.memory, closed.until);
-    let memory = remember(&wanted, &again.memory, action(&again), &Answer::Refused(refusal(RefusalKind::NoCapacity)), closed.until);
+    let (again, later) = until_acts(&wanted, &seeing, third.memory.clone(), closed.until, 20);
+    assert!(matches!(action(&again), Action::Resize { capacity: 17, .. }), "half as many the second time: {:?}", again.action);
+    let memory = remember(&wanted, &again.memory, action(&again), &Answer::Refused(refusal(RefusalKind::NoCapacity)), later);
     let strikes: Vec<_> = memory.kept.closed.iter().map(|closed| closed.strikes).collect();
     assert!(strikes.contains(&2), "{strikes:?}");
 }
@@ -234,7 +259,7 @@ fn tries_the_next_size_after_a_refusal_and_waits_longer_each_time() {
 fn a_refusal_that_is_not_about_the_size_stops_all_sizes() {
     let wanted = desired(2, 18);
     let seeing = Seeing { capacity: 14, base: 2, regular: 2, spot: 12 };
-    let first = plan(&wanted, &seeing.at(T0), &Memory::default(), T0);
+    let first = plan(&wanted, &seeing.at(T0), &settled(), T0);
     let memory = remember(&wanted, &first.memory, action(&first), &Answer::Refused(refusal(RefusalKind::TemplateRejected)), T0 + Millis(1));
     assert_eq!(plan(&wanted, &seeing.at(T0 + Millis(2)), &memory, T0 + Millis(2)).action, None);
 }
@@ -247,11 +272,12 @@ fn counts_evictions_once_and_not_what_it_took_itself() {
     assert_eq!(second.memory.kept.evictions, 6);
     assert!(second.notes.iter().any(|note| note.reason == Reason::Evicted), "{:?}", second.notes);
 
-    let fewer = Desired { generation: 2, ..desired(2, 10) };
-    let seeing = Seeing { capacity: 20, base: 2, regular: 2, spot: 18 };
-    let (made, now) = until_acts(&fewer, &seeing, first.memory, first.next, 5);
+    let before = plan(&desired(0, 18), &Seeing { capacity: 18, base: 0, regular: 0, spot: 18 }.at(T0), &Memory::default(), T0);
+    let fewer = Desired { generation: 2, ..desired(0, 10) };
+    let seeing = Seeing { capacity: 18, base: 0, regular: 0, spot: 18 };
+    let (made, now) = until_acts(&fewer, &seeing, before.memory, before.next, 5);
     let memory = remember(&fewer, &made.memory, action(&made), &Answer::Accepted, now);
-    let after = plan(&fewer, &Seeing { capacity: 12, base: 2, regular: 2, spot: 10 }.at(now + Millis(1)), &memory, now + Millis(1));
+    let after = plan(&fewer, &Seeing { capacity: 10, base: 0, regular: 0, spot: 10 }.at(now + Millis(1)), &memory, now + Millis(1));
     assert_eq!(after.memory.kept.evictions, 0, "{:?}", after.notes);
 }
 
@@ -282,7 +308,7 @@ fn replaces_a_failed_instance_after_two_readings() {
 fn a_changed_model_reaches_new_instances_and_a_rejected_one_does_not_stop_healing() {
     let wanted = Desired { model: ModelHash::from("m2"), ..desired(2, 18) };
     let seeing = Seeing { capacity: 14, base: 2, regular: 2, spot: 12 };
-    let first = plan(&wanted, &seeing.at(T0), &Memory::default(), T0);
+    let first = plan(&wanted, &seeing.at(T0), &settled(), T0);
     assert!(matches!(action(&first), Action::Reshape { .. }), "{:?}", first.action);
     let memory = remember(&wanted, &first.memory, action(&first), &Answer::Refused(refusal(RefusalKind::TemplateRejected)), T0 + Millis(1));
     let second = plan(&wanted, &seeing.at(T0 + Millis(2)), &memory, T0 + Millis(2));
@@ -293,7 +319,7 @@ fn a_changed_model_reaches_new_instances_and_a_rejected_one_does_not_stop_healin
 #[test]
 fn suspended_pools_say_what_they_would_do_and_do_nothing() {
     let wanted = Desired { intent: Intent::Watch, ..desired(2, 18) };
-    let plan = plan(&wanted, &Seeing { capacity: 14, base: 2, regular: 2, spot: 12 }.at(T0), &Memory::default(), T0);
+    let plan = plan(&wanted, &Seeing { capacity: 14, base: 2, regular: 2, spot: 12 }.at(T0), &settled(), T0);
     assert_eq!(plan.action, None);
     assert!(matches!(&plan.summary.stage, Stage::Suspended { would: Some(_) }), "{:?}", plan.summary.stage);
 }
