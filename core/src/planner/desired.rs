@@ -17,6 +17,10 @@ pub struct Desired {
     pub vm_sizes: Vec<VmSize>,
     /// Fingerprint of the model new instances are made from.
     pub model: ModelHash,
+    /// How many of all must run for the pool to be Ready.
+    pub min_available: Count,
+    /// How long less than that may run before somebody should look.
+    pub progress_deadline: Millis,
     /// Keep the pool, only watch it, or take it down.
     pub intent: Intent,
     /// How patient to be.

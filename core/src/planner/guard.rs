@@ -1,6 +1,6 @@
 //! What must hold before anything is written or taken away: the only maker of `Guard` and `Proof`, so that an unsafe write does not type-check.
 
-use crate::units::{Etag, InstanceName, Millis, Timestamp};
+use crate::units::{Etag, InstanceName, Millis, Timestamp, VmSize};
 
 use super::desired::Desired;
 use super::observed::{Phase, ScaleSet};
@@ -87,5 +87,25 @@ impl Stillness {
     /// The proof, once two readings of the same facts lie a settle time apart.
     pub(super) fn proof(&self, settle: Millis) -> Option<Proof> {
         (self.lasted() >= settle && self.latest > self.since).then_some(Proof { since: self.since, until: self.latest })
+    }
+}
+
+/// A capacity written although it already stood: where Azure makes what is missing, that heals; where it makes only differences,
+/// nothing happens, and *that it succeeded and nothing happened* proves that asking for more is right (planner.md, *Growing*).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Rewrite {
+    subject: Subject,
+    vm_size: VmSize,
+}
+
+impl Rewrite {
+    /// Remembers the facts under which the capacity was written again.
+    pub(super) fn under(still: &Stillness, vm_size: &VmSize) -> Self {
+        Self { subject: still.subject.clone(), vm_size: vm_size.clone() }
+    }
+
+    /// Whether the same facts stand after the write as before.
+    pub(super) fn changed_nothing(&self, still: &Stillness, vm_size: &VmSize) -> bool {
+        self.subject == still.subject && &self.vm_size == vm_size
     }
 }
