@@ -15,6 +15,7 @@ mod credential;
 mod errors;
 mod instances;
 mod operation;
+mod options;
 mod policies;
 mod scale_set;
 pub mod tags;
@@ -26,6 +27,7 @@ mod tests;
 
 pub use arm_error::ArmError;
 pub use credential::{CredentialKind, LoginError};
+pub use options::{AzureOptions, Now, SetupError};
 pub use transport::CallError;
 pub use wire::{Network, Wire, WireError};
 
@@ -39,78 +41,13 @@ use spotpool_core::planner::{Action, Answer, Blind, Observed, ScaleSet};
 use spotpool_core::units::{Etag, Seen, Timestamp};
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::cloud::{Calls, Cloud, Look, OperationRef, PoolRef, Receipt, Shape};
 use credential::{Env, Login};
 use operation::Progress;
+use options::{Reach, check, is_loopback};
 use policies::{StripNulls, Tap};
 use transport::Transport;
-
-/// What time it is: the installation's clock.
-pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
-
-/// Where Azure is and how to talk to it.
-#[derive(Clone)]
-pub struct AzureOptions {
-    /// ARM, such as `https://management.azure.com`. Plain http only for loopback.
-    pub endpoint: Url,
-    /// For whom tokens are asked; `None`: for the endpoint itself. Needed where the endpoint is a proxy or a private link.
-    pub audience: Option<String>,
-    /// Who we are. Without effect towards loopback over http, which gets a dummy.
-    pub credential: CredentialKind,
-    /// The clock.
-    pub now: Now,
-    /// The longest that one call may take.
-    pub deadline: Duration,
-    /// The longest that connecting may take.
-    pub connect: Duration,
-}
-
-impl AzureOptions {
-    /// Azure's public cloud, with the credential that the environment offers.
-    pub fn for_public_cloud(now: Now) -> Self {
-        Self::towards(ac::resource_manager_endpoint::AZURE_PUBLIC_CLOUD.clone(), now)
-    }
-
-    /// Another cloud, or a simulator.
-    pub fn towards(endpoint: Url, now: Now) -> Self {
-        Self { endpoint, audience: None, credential: CredentialKind::Auto, now, deadline: Duration::from_secs(30), connect: Duration::from_secs(5) }
-    }
-
-    /// Parses an endpoint as given on the command line.
-    ///
-    /// # Errors
-    /// When it is no URL, or one that a token must not be sent to.
-    pub fn parse_endpoint(text: &str) -> Result<Url, SetupError> {
-        let url = Url::parse(text).map_err(|error| SetupError::Endpoint { fact: format!("{text:?}: {error}") })?;
-        check(&url)?;
-        Ok(url)
-    }
-}
-
-impl fmt::Debug for AzureOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AzureOptions").field("endpoint", &self.endpoint.as_str()).field("credential", &self.credential).field("deadline", &self.deadline).finish_non_exhaustive()
-    }
-}
-
-/// Why there is no client.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SetupError {
-    /// The endpoint cannot be used.
-    #[error("the Azure endpoint {fact}")]
-    Endpoint {
-        /// Why not.
-        fact: String,
-    },
-    /// The credential lacks something.
-    #[error("the Azure credential cannot be used: {0}")]
-    Credential(#[from] LoginError),
-    /// TLS cannot be set up.
-    #[error("the network cannot be used: {0}")]
-    Network(#[from] WireError),
-}
 
 /// Azure. One for the whole installation; cheap to share.
 pub struct Azure {
@@ -185,7 +122,7 @@ impl Azure {
     }
 
     /// Carries out an action as far as Azure's answer.
-    async fn send(&self, pool: &PoolRef, shape: &Shape, action: &Action) -> Result<HeaderMapAndStatus, Declined> {
+    async fn send(&self, pool: &PoolRef, shape: &Shape, action: &Action) -> Result<Accepted, Declined> {
         let sets = self.client.virtual_machine_scale_sets_client();
         let (group, name, subscription) = (&pool.resource_group, &pool.scale_set, &pool.subscription);
         let answer = match action {
@@ -212,7 +149,7 @@ impl Azure {
             }
             Action::Remove { .. } => sets.delete(group, name, subscription).send().await?.into_raw_response(),
         };
-        Ok(HeaderMapAndStatus::of(&answer))
+        Ok(Accepted::of(&answer))
     }
 
     async fn tags_of(&self, pool: &PoolRef, guarded: &Etag) -> Result<std::collections::BTreeMap<String, String>, Declined> {
@@ -254,7 +191,7 @@ impl Cloud for Azure {
 
     async fn act(&self, pool: &PoolRef, shape: &Shape, action: &Action) -> Receipt {
         match self.send(pool, shape, action).await {
-            Ok(HeaderMapAndStatus { status, headers }) => {
+            Ok(Accepted { status, headers }) => {
                 let request_id = arm_error::request_id(&headers);
                 let operation = operation::started(&self.transport, &headers, self.now());
                 Receipt { answer: Answer::Accepted, operation, request_id, fact: format!("accepted with {status}") }
@@ -279,12 +216,12 @@ impl Cloud for Azure {
 }
 
 /// What is kept of an answer that says yes.
-struct HeaderMapAndStatus {
+struct Accepted {
     status: u16,
     headers: HeaderMap,
 }
 
-impl HeaderMapAndStatus {
+impl Accepted {
     fn of(answer: &ac::Response) -> Self {
         let pairs = answer.headers().iter();
         let headers = pairs.filter_map(|(name, value)| Some((http::HeaderName::from_bytes(name.as_str().as_bytes()).ok()?, value.as_str().parse().ok()?)));
@@ -331,33 +268,4 @@ impl ac::auth::TokenCredential for Placeholder {
     async fn clear_cache(&self) -> ac::Result<()> {
         Ok(())
     }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Reach {
-    Encrypted,
-    PlainLoopback,
-}
-
-/// A token may go over https, or over loopback if it is a dummy.
-fn check(endpoint: &Url) -> Result<Reach, SetupError> {
-    let refuse = |fact: &str| Err(SetupError::Endpoint { fact: format!("{endpoint} {fact}") });
-    if !endpoint.username().is_empty() || endpoint.password().is_some() {
-        return Err(SetupError::Endpoint { fact: "must not contain a user name or password".to_owned() });
-    }
-    if endpoint.query().is_some() || endpoint.fragment().is_some() || !matches!(endpoint.path(), "" | "/") {
-        return refuse("must be a scheme, a host and perhaps a port, and nothing more");
-    }
-    match endpoint.scheme() {
-        "https" => Ok(Reach::Encrypted),
-        "http" if is_loopback(endpoint) => Ok(Reach::PlainLoopback),
-        "http" => refuse("must use https: plain http is only for loopback"),
-        _ => refuse("must use https"),
-    }
-}
-
-/// By the address itself or the name `localhost`; other names could lead anywhere.
-fn is_loopback(endpoint: &Url) -> bool {
-    let host = endpoint.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }

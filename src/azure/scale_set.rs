@@ -19,7 +19,7 @@ pub(super) fn read(body: &[u8], header_etag: Option<&str>) -> Result<ScaleSet, S
     let sku = set.get("sku").ok_or("the scale set has no sku")?;
     let capacity = sku.get("capacity").and_then(whole).ok_or("the scale set's sku.capacity is no count")?;
     let vm_size = sku.get("name").and_then(Value::as_str).ok_or("the scale set has no sku.name")?;
-    let properties = set.get("properties").ok_or("the scale set has no properties")?;
+    let properties = set.get("properties").filter(|properties| properties.is_object()).ok_or("the scale set has no properties")?;
     let base = match properties.pointer("/priorityMixPolicy/baseRegularPriorityCount") {
         // A set without a mix is all Spot, or all regular: either way it guarantees no regular ones.
         None | Some(Value::Null) => 0,
