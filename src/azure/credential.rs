@@ -17,6 +17,7 @@ use tokio::sync::Mutex;
 
 use super::Now;
 use super::arm_error::one_line;
+use super::wire::prepare_tls;
 
 /// How long a token is waited for. Without a bound azure_identity waits for as long as its own retries take, a minute and more.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -158,9 +159,12 @@ impl Login {
     }
 
     /// Azure refused the token: the next call gets a new one.
-    pub(super) async fn forget(&self) {
-        if let Self::Entra(entra) = self {
-            entra.memory.lock().await.token = None;
+    pub(super) fn forget(&self) {
+        // Where it is locked, somebody is getting a new one already.
+        if let Self::Entra(entra) = self
+            && let Ok(mut memory) = entra.memory.try_lock()
+        {
+            memory.token = None;
         }
     }
 }
@@ -208,6 +212,7 @@ fn ends(token: &AccessToken) -> Timestamp {
 }
 
 fn credential(kind: CredentialKind, env: &Env<'_>) -> Result<Arc<dyn TokenCredential>, LoginError> {
+    prepare_tls();
     let needed = |name: &str| env(name).ok_or_else(|| LoginError::Invalid { fact: format!("the credential {kind} needs the environment variable {name}") });
     let credential: azure_core::Result<Arc<dyn TokenCredential>> = match kind {
         CredentialKind::WorkloadIdentity => identity::WorkloadIdentityCredential::new(Some(identity::WorkloadIdentityCredentialOptions {

@@ -37,10 +37,11 @@ use azure_mgmt_compute::package_2024_07_01::{Client, models};
 use http::HeaderMap;
 use reqwest::Url;
 use serde_json::Value;
-use spotpool_core::planner::{Action, Answer, Blind, Observed, ScaleSet};
+use spotpool_core::planner::{Action, Answer, Blind, Instance, Observed, ScaleSet};
 use spotpool_core::units::{Etag, Seen, Timestamp};
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::cloud::{Calls, Cloud, Look, OperationRef, PoolRef, Receipt, Shape};
 use credential::{Env, Login};
@@ -49,11 +50,15 @@ use options::{Reach, check, is_loopback};
 use policies::{StripNulls, Tap};
 use transport::Transport;
 
+/// The pages of one list may take as long as this many calls.
+const PAGES_DEADLINES: u32 = 4;
+
 /// Azure. One for the whole installation; cheap to share.
 pub struct Azure {
     transport: Arc<Transport>,
     endpoint: Url,
     client: Client,
+    deadline: Duration,
     now: Now,
 }
 
@@ -93,7 +98,7 @@ impl Azure {
     fn assemble(wire: Arc<dyn Wire>, login: Login, options: AzureOptions) -> Self {
         let transport = Arc::new(Transport::new(wire, options.endpoint.clone(), login, options.deadline, options.now.clone()));
         let client = client(&transport, &options.endpoint, Arc::new(StripNulls));
-        Self { transport, endpoint: options.endpoint, client, now: options.now }
+        Self { transport, endpoint: options.endpoint, client, deadline: options.deadline, now: options.now }
     }
 
     fn now(&self) -> Timestamp {
@@ -107,6 +112,19 @@ impl Azure {
         let (_, headers, body) = answer.deconstruct();
         let etag = headers.get_optional_string(&ac::headers::ETAG);
         Ok((body.collect().await?.to_vec(), etag))
+    }
+
+    async fn look_at_instances(&self, pool: &PoolRef) -> Seen<Vec<Instance>, Blind> {
+        let at = self.now();
+        let tap = Tap::default();
+        let client = client(&self.transport, &self.endpoint, Arc::new(tap.clone()));
+        // Every page has its own deadline; together they must not hold up the pool for an hour.
+        let whole = self.deadline.saturating_mul(PAGES_DEADLINES);
+        let list = tokio::time::timeout(whole, instances::list(&client, &tap, pool)).await;
+        match list.unwrap_or_else(|_| Err(CallError::NoAnswer { fact: format!("the list of instances took longer than {whole:?}") })) {
+            Ok(value) => Seen::Known { value, at },
+            Err(error) => Seen::Unknown(errors::blind(&error, self.now())),
+        }
     }
 
     async fn look_at_set(&self, pool: &PoolRef) -> Seen<Option<ScaleSet>, Blind> {
@@ -175,15 +193,7 @@ impl Cloud for Azure {
         };
         let set = self.look_at_set(pool).await;
         let instances = match &set {
-            Seen::Known { value: Some(_), .. } => {
-                let at = self.now();
-                let tap = Tap::default();
-                let client = client(&self.transport, &self.endpoint, Arc::new(tap.clone()));
-                match instances::list(&client, &tap, pool).await {
-                    Ok(value) => Seen::Known { value, at },
-                    Err(error) => Seen::Unknown(errors::blind(&error, self.now())),
-                }
-            }
+            Seen::Known { value: Some(_), .. } => self.look_at_instances(pool).await,
             Seen::Known { value: None, .. } | Seen::Unknown(_) => Seen::Unknown(Blind::NotAsked),
         };
         Look { observed: Observed { set, instances, outcome }, unfinished }

@@ -152,7 +152,7 @@ impl Transport {
             return Ok(answer);
         }
         match status {
-            401 => self.login.forget().await,
+            401 => self.login.forget(),
             429 => self.counted.throttled(),
             _ => {}
         }

@@ -42,14 +42,18 @@ impl Network {
     /// # Errors
     /// When TLS cannot be set up, for example because the system has no root certificates.
     pub fn new(connect: Duration, loopback: bool) -> Result<Self, WireError> {
-        // reqwest panics without a provider; whoever came first has already installed the same one.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        prepare_tls();
         let mut builder = reqwest::Client::builder().connect_timeout(connect).redirect(reqwest::redirect::Policy::none()).pool_idle_timeout(Duration::from_secs(60));
         if loopback {
             builder = builder.no_proxy();
         }
         builder.build().map(Self).map_err(|error| wire_error(&error.without_url()))
     }
+}
+
+/// Chooses ring for all TLS of the process. reqwest, ours and azure_identity's, panics when nobody has chosen; who chose first is right.
+pub(super) fn prepare_tls() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 #[async_trait]

@@ -13,7 +13,6 @@ use spotpool_core::planner::{Desired, Intent, Memory, Pace, Plan, Provisioning, 
 use spotpool_core::units::{Millis, ModelHash};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Mutex;
-use std::time::Duration;
 use std::sync::atomic::{AtomicI64, Ordering};
 use tokio::task::JoinSet;
 

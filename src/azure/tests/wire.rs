@@ -128,7 +128,7 @@ async fn a_token_is_asked_for_once_and_renewed_before_it_ends() {
     hands.forward(Millis::minutes(2));
     login.token().await.unwrap();
     assert_eq!(issuer.asked.load(Ordering::SeqCst), 2);
-    login.forget().await;
+    login.forget();
     login.token().await.unwrap();
     assert_eq!(issuer.asked.load(Ordering::SeqCst), 3);
 }
