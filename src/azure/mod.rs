@@ -37,7 +37,7 @@ use azure_mgmt_compute::package_2024_07_01::{Client, models};
 use http::HeaderMap;
 use reqwest::Url;
 use serde_json::Value;
-use spotpool_core::planner::{Action, Answer, Blind, Instance, Observed, ScaleSet};
+use spotpool_core::planner::{Action, Answer, Blind, Instance, Observed, Outcome, Provisioning, ScaleSet};
 use spotpool_core::units::{Etag, Seen, Timestamp};
 use std::fmt;
 use std::sync::Arc;
@@ -114,6 +114,14 @@ impl Azure {
         Ok((body.collect().await?.to_vec(), etag))
     }
 
+    /// How our operation is going: how it ended, or what to keep asking about.
+    async fn ask(&self, operation: Option<&OperationRef>) -> Option<(Option<Outcome>, Option<OperationRef>)> {
+        Some(match operation::poll(&self.transport, operation?, || self.now()).await {
+            Progress::Running(operation) => (None, Some(operation)),
+            Progress::Ended(outcome) => (outcome, None),
+        })
+    }
+
     async fn look_at_instances(&self, pool: &PoolRef) -> Seen<Vec<Instance>, Blind> {
         let at = self.now();
         let tap = Tap::default();
@@ -184,14 +192,14 @@ impl Azure {
 #[async_trait]
 impl Cloud for Azure {
     async fn look(&self, pool: &PoolRef, unfinished: Option<&OperationRef>) -> Look {
-        let (outcome, unfinished) = match unfinished {
-            Some(operation) if operation.not_before <= self.now() => match operation::poll(&self.transport, operation, || self.now()).await {
-                Progress::Running(operation) => (None, Some(operation)),
-                Progress::Ended(outcome) => (outcome, None),
-            },
-            other => (None, other.cloned()),
-        };
+        let due = unfinished.is_some_and(|operation| operation.not_before <= self.now());
+        let (mut outcome, mut unfinished) = self.ask(unfinished.filter(|_| due)).await.unwrap_or((None, unfinished.cloned()));
         let set = self.look_at_set(pool).await;
+        let failed = matches!(&set, Seen::Known { value: Some(set), .. } if set.state == Provisioning::Failed);
+        if failed && !due {
+            // Only the operation says why, and whoever sees the failure must see the reason with it. Still one poll a look, which Azure's buckets bear.
+            (outcome, unfinished) = self.ask(unfinished.as_ref()).await.unwrap_or((None, None));
+        }
         let instances = match &set {
             Seen::Known { value: Some(_), .. } => self.look_at_instances(pool).await,
             Seen::Known { value: None, .. } | Seen::Unknown(_) => Seen::Unknown(Blind::NotAsked),

@@ -213,6 +213,19 @@ async fn an_operation_is_not_asked_before_its_time() {
 }
 
 #[tokio::test]
+async fn a_failed_set_is_never_shown_without_asking_the_operation_why() {
+    let mut failed = set_body(1);
+    failed["properties"]["provisioningState"] = json!("Failed");
+    let why = json!({"status": "Failed", "error": {"code": "AllocationFailed", "message": "Allocation failed."}});
+    let server = Server::start(vec![reply(200, failed), reply(200, why), reply(200, page(&[]))]).await;
+    let early = OperationRef { not_before: START + Millis(1), ..operation(&server) };
+    let look = azure(&server, &Hands::new()).look(&pool(), Some(&early)).await;
+    assert!(matches!(look.outcome(), Some(Outcome::Failed(refusal)) if refusal.kind == RefusalKind::NoCapacity));
+    assert!(look.unfinished.is_none());
+    assert_eq!(server.arrived().len(), 3);
+}
+
+#[tokio::test]
 async fn an_operation_at_another_host_is_never_asked() {
     let elsewhere = Server::start(vec![]).await;
     let server = Server::start(vec![reply(200, set_body(1)), reply(200, page(&[]))]).await;
