@@ -11,9 +11,9 @@ use kube::api::{Api, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use tokio::io::AsyncWriteExt;
 
-use super::Result;
 use super::control_plane::ControlPlane;
 use super::pki::Certificate;
+use super::{Result, error};
 
 /// What a command said.
 #[derive(Debug, Clone)]
@@ -35,7 +35,7 @@ impl Said {
         if self.success {
             Ok(self.stdout)
         } else {
-            Err(format!("kubectl failed: {}", self.stderr.trim()).into())
+            Err(error(format!("kubectl failed: {}", self.stderr.trim())))
         }
     }
 }

@@ -93,7 +93,7 @@ impl ControlPlane {
             ))
             .arg(format!(
                 "--service-account-private-key-file={}",
-                self.pki.service_account_key_file().display()
+                self.pki.token_signing_key_file().display()
             ))
             .arg(format!("--controllers={CONTROLLERS}"))
             .args([
@@ -193,7 +193,6 @@ impl ControlPlane {
     fn launch_apiserver(&self) -> Result<Process> {
         let Certificate { certificate, key } = self.pki.server("kube-apiserver")?;
         let authority = self.pki.authority_file();
-        let tokens = self.pki.service_account_key_file();
         let mut command = self.command("kube-apiserver");
         command
             .arg(format!(
@@ -204,13 +203,18 @@ impl ControlPlane {
             .arg(format!("--tls-cert-file={}", certificate.display()))
             .arg(format!("--tls-private-key-file={}", key.display()))
             .arg(format!("--client-ca-file={}", authority.display()))
-            .arg(format!("--service-account-key-file={}", tokens.display()))
+            .arg(format!(
+                "--service-account-key-file={}",
+                self.pki.token_checking_key_file().display()
+            ))
             .arg(format!(
                 "--service-account-signing-key-file={}",
-                tokens.display()
+                self.pki.token_signing_key_file().display()
             ))
             .args([
                 "--bind-address=127.0.0.1",
+                // Otherwise it looks for a default route, which a machine need not have.
+                "--advertise-address=127.0.0.1",
                 "--authorization-mode=RBAC",
                 "--service-account-issuer=https://kubernetes.default.svc",
                 "--service-cluster-ip-range=10.0.0.0/24",
@@ -246,11 +250,10 @@ impl ControlPlane {
             }
             if start.elapsed() > PATIENCE {
                 let etcd = self.etcd.log_tail();
-                return Err(format!(
+                return Err(super::error(format!(
                     "{}\n--- end of etcd's log\n{etcd}",
                     apiserver.failure("is not ready")
-                )
-                .into());
+                )));
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -263,19 +266,22 @@ impl ControlPlane {
     }
 }
 
-/// etcd behind two sockets in the directory rather than two ports: fewer to collide, and nobody else can write to it.
+/// etcd behind sockets in the directory rather than on ports: fewer to collide, and nobody else
+/// can write to it. It insists on advertising addresses; its only client and it alone know better.
 fn launch_etcd(programs: &Path, directory: &Path) -> Result<Process> {
-    let peer = format!("unix://{}/etcd-peer.sock", directory.display());
-    let client = etcd_url(directory);
+    let nowhere = "http://127.0.0.1:1";
     let mut command = Command::new(programs.join("etcd"));
     command
         .current_dir(directory)
         .arg(format!("--data-dir={}", directory.join("etcd").display()))
-        .arg(format!("--listen-client-urls={client}"))
-        .arg(format!("--advertise-client-urls={client}"))
-        .arg(format!("--listen-peer-urls={peer}"))
-        .arg(format!("--initial-advertise-peer-urls={peer}"))
-        .arg(format!("--initial-cluster=default={peer}"))
+        .arg(format!("--listen-client-urls={}", etcd_url(directory)))
+        .arg(format!(
+            "--listen-peer-urls=unix://{}/etcd-peer.sock",
+            directory.display()
+        ))
+        .arg(format!("--advertise-client-urls={nowhere}"))
+        .arg(format!("--initial-advertise-peer-urls={nowhere}"))
+        .arg(format!("--initial-cluster=default={nowhere}"))
         // The data need not survive a power cut.
         .args(["--unsafe-no-fsync", "--log-level=warn"]);
     Process::start("etcd", command, &directory.join("etcd.log"))
@@ -301,7 +307,7 @@ async fn programs() -> Result<PathBuf> {
                 String::from_utf8_lossy(&output.stdout).trim(),
             ))
         } else {
-            Err(super::Error::from(format!(
+            Err(super::error(format!(
                 "{} failed; it says above why",
                 script.display()
             )))

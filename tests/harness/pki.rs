@@ -40,10 +40,9 @@ impl Pki {
             authority: CertifiedIssuer::self_signed(params, KeyPair::generate()?)?,
         };
         std::fs::write(pki.authority_file(), pki.authority.pem())?;
-        std::fs::write(
-            pki.service_account_key_file(),
-            KeyPair::generate()?.serialize_pem(),
-        )?;
+        let tokens = KeyPair::generate()?;
+        std::fs::write(pki.token_signing_key_file(), tokens.serialize_pem())?;
+        std::fs::write(pki.token_checking_key_file(), tokens.public_key_pem())?;
         Ok(pki)
     }
 
@@ -52,9 +51,14 @@ impl Pki {
         self.directory.join("authority.crt")
     }
 
-    /// The private key that signs service account tokens; its public half checks them.
-    pub fn service_account_key_file(&self) -> PathBuf {
+    /// The private key that signs service account tokens.
+    pub fn token_signing_key_file(&self) -> PathBuf {
         self.directory.join("service-account.key")
+    }
+
+    /// Its public half, which checks them.
+    pub fn token_checking_key_file(&self) -> PathBuf {
+        self.directory.join("service-account.pub")
     }
 
     /// A certificate for a server on loopback.

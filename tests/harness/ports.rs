@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Mutex;
 
-use super::Result;
+use super::{Result, error};
 
 /// Below the ranges from which Linux (32768) and macOS (49152) take the near end of outgoing connections. Otherwise
 /// a client that keeps dialling a stopped server's port can be given that very port, connect to itself and hold it.
@@ -33,9 +33,8 @@ pub fn free_port() -> Result<u16> {
             return Ok(port);
         }
     }
-    Err(format!(
+    Err(error(format!(
         "no free port on 127.0.0.1 between {} and {}",
         RANGE.start, RANGE.end
-    )
-    .into())
+    )))
 }

@@ -67,7 +67,9 @@ impl Process {
             Err(error) => {
                 child.kill()?;
                 child.wait()?;
-                Err(format!("cannot start the guard of {name} (sh): {error}").into())
+                Err(super::error(format!(
+                    "cannot start the guard of {name} (sh): {error}"
+                )))
             }
         }
     }
@@ -119,12 +121,11 @@ impl Process {
     /// If the program has ended already or cannot be signalled.
     pub fn terminate(&mut self) -> Result<()> {
         if let Some(status) = self.ended()? {
-            return Err(format!(
+            return Err(super::error(format!(
                 "{} cannot be terminated: it ended before ({})",
                 self.name,
                 told(status)
-            )
-            .into());
+            )));
         }
         signal("TERM", &self.child.id().to_string())
     }
@@ -157,13 +158,12 @@ impl Process {
             Ok(Some(status)) => format!(" (it ended: {})", told(status)),
             _ => String::new(),
         };
-        format!(
+        super::error(format!(
             "{} {what}{ended}\n--- end of {}\n{}",
             self.name,
             self.log.display(),
             self.log_tail()
-        )
-        .into()
+        ))
     }
 
     /// Lets the program outlive the handle and the test; returns its number. Whoever calls this tells the user how
@@ -227,9 +227,8 @@ fn signal(name: &str, target: &str) -> Result<()> {
     if output.status.success() {
         return Ok(());
     }
-    Err(format!(
+    Err(super::error(format!(
         "cannot send SIG{name} to {target}: {}",
         String::from_utf8_lossy(&output.stderr).trim()
-    )
-    .into())
+    )))
 }

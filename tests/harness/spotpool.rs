@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::Result;
+use super::{Result, error};
 
 /// The `spotpool` program of this build.
 ///
@@ -23,10 +23,9 @@ pub fn spotpool_binary() -> Result<PathBuf> {
         .map(|directory| directory.join("spotpool"))
         .find(|path| path.is_file());
     beside.ok_or_else(|| {
-        format!(
+        error(format!(
             "there is no spotpool program beside {}: run `cargo build --bin spotpool` first",
             this.display()
-        )
-        .into()
+        ))
     })
 }
