@@ -3,7 +3,7 @@
 // k8s.io/kubernetes refers to its staging modules by path; outside of its own
 // repository each of them needs the published version of the same release.
 // To move to another release: change the version in every line below, run `go mod tidy`,
-// and add the checksums of that release to envtest.sha512.
+// and add the checksums of that release to published.txt.
 module spotpool.io/spotpool/tests/control-plane
 
 go 1.26.0

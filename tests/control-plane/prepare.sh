@@ -6,9 +6,8 @@
 # Taken from the first of these that has all four:
 #   1. $KUBEBUILDER_ASSETS
 #   2. the user's cache directory, where 3 and 4 leave their result
-#   3. the envtest archive that controller-tools publishes (etcd, kube-apiserver,
-#      kubectl; checksums in envtest.sha512), and a Go build of the rest
-#   4. a Go build of everything, from the two modules beside this script
+#   3. what upstream publishes (published.txt: checksums and addresses)
+#   4. a Go build of what is still missing, from the two modules beside this script
 #
 # Several runs at once are fine: one works, the others wait for it.
 set -euo pipefail
@@ -101,33 +100,39 @@ mkdir "$work/bin"
 
 # --- 3. published -----------------------------------------------------------------
 
-fetch_envtest() {
-  local archive=envtest-$kubernetes-$os-$arch.tar.gz wanted actual start=$SECONDS
-  wanted=$(sed -n "s|^\([0-9a-f]*\)  $archive\$|\1|p" "$here/envtest.sha512")
-  if [[ -z $wanted ]]; then
-    say "no checksum is known for $archive; building everything"
+checksum() { # ALGORITHM FILE
+  if command -v "${1}sum" >/dev/null; then "${1}sum" "$2"; else shasum -a "${1#sha}" "$2"; fi | cut -d ' ' -f 1
+}
+
+# fetch PATTERN FILE: the address in published.txt that ends in PATTERN. Fails, and says
+# why, if there is none, if it cannot be had, or if it is not what it should be.
+fetch() {
+  local algorithm wanted url start=$SECONDS
+  read -r algorithm wanted url < <(grep "^sha.*/$1\$" "$here/published.txt") || {
+    say "no published $1 is known"
     return 1
-  fi
-  command -v curl >/dev/null || { say "curl is not installed; building everything"; return 1; }
-  say "fetching $archive (gives up after 10 s without an answer)"
-  if ! curl --fail --silent --show-error --location --proto =https \
+  }
+  command -v curl >/dev/null || { say "curl is not installed"; return 1; }
+  say "fetching $url (gives up after 10 s without an answer)"
+  curl --fail --silent --show-error --location --proto =https \
     --connect-timeout 5 --speed-limit 20000 --speed-time 5 --max-time 600 \
-    --output "$work/$archive" \
-    "https://github.com/kubernetes-sigs/controller-tools/releases/download/envtest-$kubernetes/$archive" >&2; then
-    say "not reachable ($(took "$start")); building everything"
+    --output "$2" "$url" >&2 || { say "not to be had ($(took "$start"))"; return 1; }
+  [[ $(checksum "$algorithm" "$2") == "$wanted" ]] || {
+    say "what came has another checksum than published.txt says: it is thrown away"
+    rm -f "$2"
     return 1
+  }
+  say "fetched ($(took "$start"))"
+}
+
+fetch_published() {
+  fetch "envtest-$kubernetes-$os-$arch.tar.gz" "$work/envtest.tar.gz" || return 0
+  tar -xzf "$work/envtest.tar.gz" -C "$work/bin" --strip-components=2
+  # Not in the archive, and published for Linux only.
+  if fetch "$kubernetes/bin/$os/$arch/kube-controller-manager" "$work/kube-controller-manager"; then
+    chmod +x "$work/kube-controller-manager"
+    mv "$work/kube-controller-manager" "$work/bin/"
   fi
-  if command -v sha512sum >/dev/null; then
-    actual=$(sha512sum "$work/$archive")
-  else
-    actual=$(shasum -a 512 "$work/$archive")
-  fi
-  if [[ ${actual%% *} != "$wanted" ]]; then
-    say "the checksum of $archive is not the one in envtest.sha512: it is thrown away; building everything"
-    return 1
-  fi
-  tar -xzf "$work/$archive" -C "$work/bin" --strip-components=2
-  say "fetched etcd, kube-apiserver and kubectl ($(took "$start"))"
 }
 
 # --- 4. built ---------------------------------------------------------------------
@@ -142,10 +147,12 @@ need_go() {
 go_build() {
   local module=$1 output=$2 ldflags=$3 start=$SECONDS log=$work/go.log total
   shift 3
-  total=$(cd "$module" && go list -deps "$@" 2>/dev/null | wc -l | tr -d ' ')
+  say "  fetching its modules, unless they are there"
+  total=$(cd "$module" && go list -deps "$@" 2>/dev/null | wc -l | tr -d ' ') || true # the build says what is wrong
   : >"$log"
-  # -v names each package as it is compiled: that is the progress.
-  (cd "$module" && exec go build -v -trimpath -ldflags "$ldflags" -o "$output" "$@") >"$log" 2>&1 &
+  # -v names each package as it is compiled: that is the progress. Debug information would be
+  # a fifth of what the compiler writes, only for the linker to strip it.
+  (cd "$module" && exec go build -v -trimpath -gcflags all=-dwarf=false -ldflags "$ldflags" -o "$output" "$@") >"$log" 2>&1 &
   builder=$!
   while kill -0 "$builder" 2>/dev/null; do
     sleep 1
@@ -156,7 +163,7 @@ go_build() {
   wait "$built" || {
     tail -n 30 "$log" >&2
     die "the Go build failed (above: the end of its output).
-  Next: check that Go's module proxy is reachable (go env GOPROXY) and that 3 GB of disk are free, then run again: what was compiled is kept."
+  Next: check that Go's module proxy is reachable (go env GOPROXY) and that 6 GB of disk are free, then run again: what was compiled is kept."
   }
 }
 
@@ -183,10 +190,10 @@ build_etcd() {
 
 begin=$SECONDS
 say "making ${programs[*]} in $target"
-fetch_envtest || rm -rf "${work:?}/bin/"*
+fetch_published
 
 lacking=$(missing "$work/bin")
-need_go "$lacking"
+[[ -z $lacking ]] || need_go "$lacking"
 # Static programs for this machine, by these two modules and no surrounding workspace.
 export CGO_ENABLED=0 GOOS=$os GOARCH=$arch GOWORK=off
 if [[ " $lacking" == *" etcd "* ]]; then build_etcd; fi
@@ -194,7 +201,8 @@ kube=()
 for program in $lacking; do [[ $program == etcd ]] || kube+=("$program"); done
 [[ ${#kube[@]} -eq 0 ]] || build_kubernetes "${kube[@]}"
 
-[[ -z $(missing "$work/bin") ]] || die "the build did not leave $(missing "$work/bin"): this is a bug in $0"
+lacking=$(missing "$work/bin")
+[[ -z $lacking ]] || die "the build did not leave ${lacking% }: this is a bug in $0"
 rm -rf "$target"
 mv "$work/bin" "$target"
 say "ready after $(took "$begin"): $(du -sh "$target" | cut -f1) in $target"

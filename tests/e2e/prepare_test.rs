@@ -16,8 +16,11 @@ const SCRIPT: &str = concat!(
 );
 
 /// Everything the script needs besides Go and curl.
-const TOOLS: [&str; 21] = [
+const TOOLS: &[&str] = &[
     "bash",
+    "cp",
+    "gzip",
+    "tar",
     "cat",
     "chmod",
     "cut",
@@ -58,6 +61,12 @@ case $1 in
 esac
 "#;
 
+/// Answers as curl does, with the file of the address's last name from `$PUBLISHED`.
+const CURL: &str = r#"#!/usr/bin/env bash
+while [[ $1 != --output ]]; do shift; done
+cp "$PUBLISHED/${3##*/}" "$2"
+"#;
+
 /// A machine with nothing but the tools above.
 struct Machine(TempDir);
 
@@ -91,7 +100,11 @@ impl Machine {
     }
 
     fn prepare(&self) -> Command {
-        let mut command = Command::new(SCRIPT);
+        self.prepare_by(Path::new(SCRIPT))
+    }
+
+    fn prepare_by(&self, script: &Path) -> Command {
+        let mut command = Command::new(script);
         command
             .env_clear()
             .env("PATH", self.bin())
@@ -274,5 +287,52 @@ fn a_failed_build_shows_what_go_said_and_leaves_nothing() -> Result<()> {
     );
     let left = std::fs::read_dir(machine.0.path().join("cache/spotpool/control-plane"))?.count();
     assert_eq!(left, 0);
+    Ok(())
+}
+
+#[test]
+fn what_upstream_publishes_is_taken_after_its_checksum_and_needs_no_go() -> Result<()> {
+    let machine = Machine::new()?.with_program("curl", CURL)?;
+    let published = machine.0.path().join("published");
+    // The script beside other checksums: those of what is "published" here.
+    let here = machine.0.path().join("control-plane");
+    let recipe = r#"
+        set -eu
+        mkdir -p "$1/controller-tools/envtest" "$2/etcd"
+        cp "$3/prepare.sh" "$3/go.mod" "$2"; cp "$3/etcd/go.mod" "$2/etcd"
+        cd "$1"
+        for p in etcd kube-apiserver kubectl; do echo $p >controller-tools/envtest/$p; done
+        chmod +x controller-tools/envtest/*
+        echo published >kube-controller-manager
+        platform=$(sed -n 's|.*/envtest-v\([^/]*\)-linux-amd64.tar.gz$|\1|p' "$3/published.txt")
+        os=$(uname -s | tr '[:upper:]' '[:lower:]'); arch=$(uname -m)
+        case $arch in x86_64) arch=amd64 ;; aarch64) arch=arm64 ;; esac
+        archive=envtest-v$platform-$os-$arch.tar.gz
+        tar -czf "$archive" controller-tools
+        sum() { if command -v sha512sum >/dev/null; then sha512sum "$1"; else shasum -a 512 "$1"; fi | cut -d ' ' -f 1; }
+        {
+            echo "sha512 $(sum "$archive") https://example.org/$archive"
+            echo "sha512 $(sum kube-controller-manager) https://example.org/v$platform/bin/$os/$arch/kube-controller-manager"
+        } >"$2/published.txt"
+    "#;
+    let source = Path::new(SCRIPT).parent().ok_or("the script is nowhere")?;
+    let made = Command::new("bash")
+        .args(["-c", recipe, "recipe"])
+        .args([&published, &here])
+        .arg(source)
+        .output()?;
+    assert!(made.status.success(), "{}", said(&made));
+
+    let output = machine
+        .prepare_by(&here.join("prepare.sh"))
+        .env("PUBLISHED", &published)
+        .output()?;
+    assert!(output.status.success(), "{}", said(&output));
+    let directory = PathBuf::from(String::from_utf8(output.stdout)?.trim_end());
+    assert_eq!(std::fs::read_to_string(directory.join("etcd"))?, "etcd\n");
+    assert_eq!(
+        std::fs::read_to_string(directory.join("kube-controller-manager"))?,
+        "published\n"
+    );
     Ok(())
 }
