@@ -278,3 +278,91 @@ async fn a_terminated_program_may_finish_and_a_killed_one_may_not() -> Result<()
     }
     Ok(())
 }
+
+/// Whether a process of this number runs; a zombie does not.
+fn is_running(id: u32) -> Result<bool> {
+    let output = Command::new("ps")
+        .args(["-o", "stat=", "-p", &id.to_string()])
+        .output()?;
+    let state = String::from_utf8(output.stdout)?;
+    Ok(!state.trim().is_empty() && !state.starts_with('Z'))
+}
+
+async fn ends(id: u32) -> Result<bool> {
+    let start = Instant::now();
+    while is_running(id)? {
+        if start.elapsed() > Duration::from_secs(10) {
+            return Ok(false);
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(true)
+}
+
+/// Not a test: the victim of the next one, which starts it as a process of its own.
+#[test]
+#[ignore = "run by a_program_does_not_outlive_a_killed_test"]
+fn a_victim() -> Result<()> {
+    let Some(log) = std::env::var_os("VICTIM_LOG") else {
+        return Ok(());
+    };
+    let mut command = Command::new("sleep");
+    command.arg("600");
+    let process = Process::start("sleep", command, std::path::Path::new(&log))?;
+    std::fs::write(
+        std::path::Path::new(&log).with_extension("id"),
+        process.id().to_string(),
+    )?;
+    std::thread::sleep(Duration::from_secs(600));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_program_does_not_outlive_a_killed_test() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let log = directory.path().join("sleep.log");
+    let mut command = Command::new(std::env::current_exe()?);
+    command
+        .args(["--exact", "control_plane_test::a_victim", "--ignored"])
+        .env("VICTIM_LOG", &log);
+    let mut victim = Process::start("victim", command, &directory.path().join("victim.log"))?;
+
+    let start = Instant::now();
+    let id = loop {
+        if let Ok(Ok(id)) = std::fs::read_to_string(log.with_extension("id")).map(|id| id.parse()) {
+            break id;
+        }
+        assert!(
+            start.elapsed() < Duration::from_secs(30),
+            "{}",
+            victim.failure("did not start")
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert!(is_running(id)?);
+    victim.kill_9()?;
+    assert!(ends(id).await?, "process {id} outlived the killed test");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_program_ends_with_its_handle_unless_it_is_left_running() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let start = || {
+        let mut command = Command::new("sleep");
+        command.arg("600");
+        Process::start("sleep", command, &directory.path().join("sleep.log"))
+    };
+    let ended = start()?;
+    let id = ended.id();
+    drop(ended);
+    assert!(!is_running(id)?);
+
+    let id = start()?.leave_running();
+    assert!(is_running(id)?);
+    Command::new("sh")
+        .args(["-c", "kill -s KILL \"$0\"", &id.to_string()])
+        .status()?;
+    assert!(ends(id).await?);
+    Ok(())
+}
