@@ -6,3 +6,4 @@ mod harness;
 
 mod control_plane_test;
 mod prepare_test;
+mod validation;
