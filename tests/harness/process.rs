@@ -107,7 +107,7 @@ impl Process {
     /// If the operating system refuses; a program that has ended already is no error.
     pub fn kill_9(&mut self) -> Result<ExitStatus> {
         match self.child.kill() {
-            Err(error) if error.kind() != ErrorKind::InvalidInput => return Err(error.into()),
+            Err(error) if error.kind() != ErrorKind::InvalidInput => Err(error.into()),
             _ => {
                 self.dismiss_guard();
                 Ok(self.child.wait()?)
