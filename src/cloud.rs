@@ -1,1 +1,159 @@
-//! (being written)
+//! The port to a cloud that can hold a pool: look at it, act on it. Data and errors only; `azure` implements it, `controller` uses it.
+
+use async_trait::async_trait;
+use spotpool_core::planner::{Action, Answer, Observed, Outcome};
+use spotpool_core::units::{MicroUsd, ModelHash, Owner};
+use std::collections::BTreeMap;
+
+/// A cloud that can hold a pool.
+#[async_trait]
+pub trait Cloud: Send + Sync + 'static {
+    /// All of one pool, read now: how our unfinished operation ended (at most one poll), then the set, then its instances. 2 or 3 reads.
+    ///
+    /// The order is part of the contract: a write guarded by the set's ETag then also guards the list.
+    /// Never fails: what could not be read is `Seen::Unknown` with its reason.
+    async fn look(&self, pool: &PoolRef, unfinished: Option<&OperationRef>) -> Look;
+
+    /// Carries out one action; absolute, guarded, or idempotent by name. "No" and "no answer" are answers, not errors.
+    async fn act(&self, pool: &PoolRef, shape: &Shape, action: &Action) -> Receipt;
+
+    /// Calls made so far, for metrics.
+    fn calls(&self) -> Calls;
+}
+
+/// Where a pool's scale set is, and whose it must be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolRef {
+    /// Azure subscription id.
+    pub subscription: String,
+    /// Resource group.
+    pub resource_group: String,
+    /// Short name of the region, such as `eastus`.
+    pub location: String,
+    /// Name of the scale set.
+    pub scale_set: String,
+    /// The value that the tag `spotpool_owner` must have.
+    pub owner: Owner,
+}
+
+impl PoolRef {
+    /// The ARM id of the scale set.
+    pub fn scale_set_id(&self) -> String {
+        format!(
+            "/subscriptions/{}/resourceGroups/{}/providers/Microsoft.Compute/virtualMachineScaleSets/{}",
+            self.subscription, self.resource_group, self.scale_set
+        )
+    }
+}
+
+/// Everything that makes a new instance, counts and size aside. The planner knows it only by its fingerprint.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Shape {
+    /// Zones to spread over; empty: regional.
+    pub zones: Vec<String>,
+    /// The most to pay for a Spot instance, per hour; `None`: up to the pay-as-you-go price (Azure's -1).
+    pub max_price: Option<MicroUsd>,
+    /// What it boots from.
+    pub image: Image,
+    /// Name of the administrator.
+    pub admin_username: String,
+    /// OpenSSH public keys.
+    pub ssh_public_keys: Vec<String>,
+    /// OS disk; `None`: as the image has it.
+    pub os_disk_gib: Option<u32>,
+    /// `Premium_LRS`, `StandardSSD_LRS`, `Standard_LRS`; `None`: Azure's choice.
+    pub os_disk_type: Option<String>,
+    /// ARM id of the subnet.
+    pub subnet_id: String,
+    /// `None`: Azure's choice for the size.
+    pub accelerated_networking: Option<bool>,
+    /// The user's tags; ours are added on top.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// What an instance boots from.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub enum Image {
+    /// From the marketplace.
+    Marketplace {
+        /// Such as `Canonical`.
+        publisher: String,
+        /// Such as `ubuntu-24_04-lts`.
+        offer: String,
+        /// Such as `server`.
+        sku: String,
+        /// A version or `latest`.
+        version: String,
+    },
+    /// ARM id of an image or gallery image version.
+    Id(String),
+    /// Id of a community gallery image.
+    CommunityGallery(String),
+}
+
+impl Shape {
+    /// A fingerprint that moves when new instances would differ. FNV-1a over the canonical JSON: stable across versions of Rust and spotpool.
+    pub fn fingerprint(&self) -> ModelHash {
+        let text = serde_json::to_string(self).unwrap_or_default();
+        let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+        ModelHash(format!("{hash:016x}"))
+    }
+}
+
+/// An operation of ours that may still run. Its URL is signed and about 4 kB long; it is polled verbatim and never leaves the process.
+#[derive(Clone)]
+pub struct OperationRef {
+    /// The value of `Azure-AsyncOperation`, else `Location`.
+    pub url: String,
+    /// When it may be polled next (no faster than every 5 s, azure.md §5).
+    pub not_before: spotpool_core::units::Timestamp,
+}
+
+impl std::fmt::Debug for OperationRef {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The signature in the query is a secret.
+        write!(f, "OperationRef({})", self.url.split('?').next().unwrap_or_default())
+    }
+}
+
+/// What one look brought.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// For the planner.
+    pub observed: Observed,
+    /// The operation to keep asking about, if it still runs.
+    pub unfinished: Option<OperationRef>,
+}
+
+impl Look {
+    /// How our operation ended, if this look learned it.
+    pub fn outcome(&self) -> Option<&Outcome> {
+        self.observed.outcome.as_ref()
+    }
+}
+
+/// What came of an action.
+#[derive(Clone, Debug)]
+pub struct Receipt {
+    /// For the planner.
+    pub answer: Answer,
+    /// The operation to ask about from the next look on.
+    pub operation: Option<OperationRef>,
+    /// Azure's id of the request, for logs; empty when there was no answer.
+    pub request_id: String,
+    /// What happened in words, for logs and conditions; no secrets.
+    pub fact: String,
+}
+
+/// Calls made to Azure since start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Calls {
+    /// GETs.
+    pub reads: u64,
+    /// PUT, PATCH, POST.
+    pub writes: u64,
+    /// DELETE.
+    pub deletes: u64,
+    /// Answers 429.
+    pub throttled: u64,
+}

@@ -1,5 +1,7 @@
 //! The command line: one file a subcommand, and the only place where `azure` meets `controller`.
 
+pub mod crd;
+
 use std::process::ExitCode;
 
 /// Runs what the arguments ask for.

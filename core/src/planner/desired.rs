@@ -1,0 +1,65 @@
+//! What is wanted, every default filled: the planner never has to ask what an absence means.
+
+use crate::units::{Count, Millis, ModelHash, Owner, VmSize};
+
+/// One pool's declaration, resolved.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Desired {
+    /// `metadata.generation`: which declaration this is. A proof gathered under another one proves nothing.
+    pub generation: i64,
+    /// The ownership tag that a scale set must carry to be touched.
+    pub owner: Owner,
+    /// Regular instances wanted.
+    pub regular: Count,
+    /// Spot instances wanted.
+    pub spot: Count,
+    /// Acceptable sizes, best first; never empty.
+    pub vm_sizes: Vec<VmSize>,
+    /// Fingerprint of the model new instances are made from.
+    pub model: ModelHash,
+    /// How many of all must run for the pool to be Ready.
+    pub min_available: Count,
+    /// How long less than that may run before somebody should look.
+    pub progress_deadline: Millis,
+    /// Keep the pool, only watch it, or take it down.
+    pub intent: Intent,
+    /// How patient to be.
+    pub pace: Pace,
+}
+
+impl Desired {
+    /// Instances wanted in all.
+    pub fn total(&self) -> Count {
+        self.regular.saturating_add(self.spot)
+    }
+}
+
+/// What to do with the scale set as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Intent {
+    /// Keep it as declared.
+    Keep,
+    /// `suspend: true`: look and report, write nothing.
+    Watch,
+    /// The SpotPool is being deleted and takes its scale set along.
+    Remove,
+    /// The SpotPool is being deleted and leaves its scale set behind.
+    Orphan,
+}
+
+/// The installation's timing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Pace {
+    /// Between two looks at a pool at rest.
+    pub rest: Millis,
+    /// Between two looks at a pool in motion. Operations are polled no faster than every 5 s (azure.md §5: GetOperation refills 15 a minute).
+    pub motion: Millis,
+    /// The longest lag known between a fact and its being readable: how long counts must stand still before they prove anything.
+    pub settle: Millis,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { rest: Millis::seconds(30), motion: Millis::seconds(5), settle: Millis::seconds(60) }
+    }
+}

@@ -1,0 +1,129 @@
+//! What was seen of one pool: a dated picture, whose unseen parts are unknown and never absent.
+
+use crate::units::{Count, Etag, InstanceName, ModelHash, Owner, Priority, Seen, Timestamp, VmSize, Zone};
+
+use super::refusal::Refusal;
+
+/// One look at Azure. The set is read before its instances, so that a write guarded by the set's ETag also guards the list.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Observed {
+    /// The scale set; `Known(None)` means Azure said that it does not exist.
+    pub set: Seen<Option<ScaleSet>, Blind>,
+    /// All of its instances; a partial list is `Unknown`.
+    pub instances: Seen<Vec<Instance>, Blind>,
+    /// How our last write ended, if it ended since the last look and said so.
+    pub outcome: Option<Outcome>,
+}
+
+/// The scale set as read.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ScaleSet {
+    /// `sku.capacity`. Azure lowers it when a Spot instance is evicted: never the desired number.
+    pub capacity: Count,
+    /// `priorityMixPolicy.baseRegularPriorityCount`.
+    pub base: Count,
+    /// `sku.name`: the size that new instances get.
+    pub vm_size: VmSize,
+    /// Its version, for `If-Match`.
+    pub etag: Etag,
+    /// `provisioningState`.
+    pub state: Provisioning,
+    /// The ownership tag, if it has one.
+    pub owner: Option<Owner>,
+    /// The model tag, if it has one.
+    pub model: Option<ModelHash>,
+    /// When the model was last changed by us (a tag), so that older instances can be told from newer ones.
+    pub model_since: Option<Timestamp>,
+}
+
+/// `provisioningState` of a scale set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Provisioning {
+    /// The last operation ended well.
+    Succeeded,
+    /// The last operation failed.
+    Failed,
+    /// The last operation was cancelled.
+    Canceled,
+    /// An operation is under way (Creating, Updating, or a word we do not know).
+    Busy,
+    /// It is being deleted.
+    Deleting,
+}
+
+impl Provisioning {
+    /// Whether Azure is done with whatever it was asked.
+    pub fn is_terminal(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Canceled)
+    }
+}
+
+/// One instance as read.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Instance {
+    /// Its name.
+    pub name: InstanceName,
+    /// How it was bought.
+    pub priority: Priority,
+    /// Where it is in its life.
+    pub phase: Phase,
+    /// Its size.
+    pub vm_size: VmSize,
+    /// Its zone; empty when regional.
+    pub zone: Zone,
+    /// `timeCreated`.
+    pub created: Option<Timestamp>,
+}
+
+/// Where an instance is in its life, by provisioningState *and* PowerState; each instance is in exactly one phase.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Phase {
+    /// Creating, or its power state is starting.
+    Starting,
+    /// It runs.
+    Running,
+    /// Being deleted or evicted: as good as gone.
+    Stopping,
+    /// Stopped or deallocated: it exists, counts in capacity and quota, and does no work.
+    Deallocated,
+    /// Its provisioning failed.
+    Failed,
+    /// It exists; its state could not be read.
+    Unknown,
+}
+
+/// How an operation of ours ended.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// As asked.
+    Succeeded,
+    /// Not, or only in part.
+    Failed(Refusal),
+}
+
+/// Why something could not be seen.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Blind {
+    /// Azure did not answer, or not intelligibly.
+    Unreachable {
+        /// What happened, in words.
+        fact: String,
+    },
+    /// Asked too often: not before `until`.
+    Throttled {
+        /// When asking is allowed again.
+        until: Timestamp,
+    },
+    /// No valid credentials.
+    CredentialsInvalid {
+        /// What the login said, without secrets.
+        fact: String,
+    },
+    /// The credentials are valid but may not read this.
+    Forbidden {
+        /// What Azure said.
+        fact: String,
+    },
+    /// Not asked, because something it depends on was not seen.
+    NotAsked,
+}

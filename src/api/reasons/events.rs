@@ -1,0 +1,56 @@
+//! Events: the table.
+//!
+//! An event tells that something happened; a condition tells how things are. The list may grow.
+
+use kube::runtime::events::EventType;
+
+use super::words;
+
+/// How an event is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Things go as they should.
+    Normal,
+    /// Somebody may want to know.
+    Warning,
+}
+use Kind::{Normal, Warning};
+
+words! {
+    /// Why an event was written.
+    EventReason on Kind;
+
+    ScaleSetCreated: Normal, "Azure accepted the creation of the scale set.", "";
+    Scaled: Normal, "Azure accepted another number of instances because `capacity` was changed.", "";
+    ModelUpdated: Normal, "Azure accepted a changed template or `maxPrice`. New instances get it.", "";
+    Evicted: Warning, "Azure took Spot instances away. The message names them.", "";
+    ReplacementRequested: Normal, "Azure accepted the request for replacements.", "";
+    ReplacementRunning: Normal, "Replacements run, and the pool is whole again.", "";
+    OfferingRefused: Warning, "Azure refused a VM size in a zone or region. Another one is tried if the pool lists one.",
+        "List more VM sizes or zones.";
+    QuotaExceeded: Warning, "The subscription's quota does not cover the missing instances.",
+        "Request more quota, or lower `capacity`.";
+    PriceAboveLimit: Warning, "Azure's Spot price is above `maxPrice`.", "Raise or remove `maxPrice`, or list cheaper VM sizes.";
+    DriftCorrected: Normal, "Somebody changed the scale set in Azure, and the operator changed it back.",
+        "Change the SpotPool instead of the scale set.";
+    GuardRefused: Warning,
+        "The operator did not do something because what it had read did not prove that it is safe. The message says what would have been done and which proof was missing.",
+        "Nothing, if it does not repeat. Otherwise compare the message with the scale set in Azure.";
+    Throttled: Warning, "Azure asked the operator to slow down (429). It waits as long as Azure says.",
+        "If it repeats, raise the operator's `--look-every`, or find out who else calls Azure in this subscription.";
+    CredentialsFailed: Warning, "The operator got no token for Azure.", "See the reason CredentialsFailed of the condition CredentialsValid.";
+    DeletionBlocked: Warning, "The scale set cannot be deleted at present.", "See the condition Deleting; its message says what unblocks it.";
+    ScaleSetDeleted: Normal, "The scale set and its instances are gone.", "";
+    ScaleSetOrphaned: Normal, "The pool was deleted with `deletionPolicy: Orphan`. The scale set runs on and is nobody's.",
+        "Delete it in Azure when it is no longer needed: it costs money.";
+}
+
+impl EventReason {
+    /// How `kubectl` shows it.
+    pub const fn event_type(self) -> EventType {
+        match self.row().on {
+            Normal => EventType::Normal,
+            Warning => EventType::Warning,
+        }
+    }
+}
