@@ -28,7 +28,11 @@ pub struct SimulatorArgs {
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
     /// The subscription that exists; all others answer 404
-    #[arg(long, default_value = "11111111-1111-1111-1111-111111111111", value_name = "GUID")]
+    #[arg(
+        long,
+        default_value = "11111111-1111-1111-1111-111111111111",
+        value_name = "GUID"
+    )]
     subscription: String,
     /// The region that exists
     #[arg(long, default_value = "eastus")]
@@ -113,13 +117,20 @@ fn millis(text: &str) -> Result<u64, String> {
         _ => return Err(wrong()),
     };
     let number: f64 = digits.parse().map_err(|_| wrong())?;
-    if (0.0..=1e9).contains(&number) { Ok((number * unit) as u64) } else { Err(wrong()) }
+    if (0.0..=1e9).contains(&number) {
+        Ok((number * unit) as u64)
+    } else {
+        Err(wrong())
+    }
 }
 
 /// Serves until SIGTERM or ctrl-c. Prints one line when it is ready.
 pub async fn run(args: SimulatorArgs) -> ExitCode {
     if !args.listen.ip().is_loopback() {
-        eprintln!("spotpool simulator: {} is not a loopback address. It accepts any token, so it listens on 127.0.0.1 or [::1] only.", args.listen);
+        eprintln!(
+            "spotpool simulator: {} is not a loopback address. It accepts any token, so it listens on 127.0.0.1 or [::1] only.",
+            args.listen
+        );
         return ExitCode::from(2);
     }
     match serve(args).await {
@@ -132,12 +143,24 @@ pub async fn run(args: SimulatorArgs) -> ExitCode {
 }
 
 async fn serve(args: SimulatorArgs) -> Result<(), String> {
-    let simulator = Simulator::new(&options(&args)).map_err(|e| format!("cannot write the log file {}: {e}", args.log.clone().unwrap_or_default().display()))?;
-    let listener = TcpListener::bind(args.listen).await.map_err(|e| format!("cannot listen on {}: {e}", args.listen))?;
-    let address = listener.local_addr().map_err(|e| format!("cannot tell its own address: {e}"))?;
+    let simulator = Simulator::new(&options(&args)).map_err(|e| {
+        format!(
+            "cannot write the log file {}: {e}",
+            args.log.clone().unwrap_or_default().display()
+        )
+    })?;
+    let listener = TcpListener::bind(args.listen)
+        .await
+        .map_err(|e| format!("cannot listen on {}: {e}", args.listen))?;
+    let address = listener
+        .local_addr()
+        .map_err(|e| format!("cannot tell its own address: {e}"))?;
     let stop = stop_signal()?;
     println!("simulator listening on http://{address}");
-    simulator.serve(listener, stop).await.map_err(|e| format!("stopped serving: {e}"))
+    simulator
+        .serve(listener, stop)
+        .await
+        .map_err(|e| format!("stopped serving: {e}"))
 }
 
 fn options(args: &SimulatorArgs) -> Options {

@@ -13,16 +13,30 @@ use spotpool_core::world::VmSize;
 pub fn usages(exchange: &Exchange<'_>, location: &str) -> Result<Reply, Reply> {
     let region = &exchange.state.region;
     if !same_location(location, &region.location) {
-        let message = format!("No registered resource provider found for location '{location}' and API version for type 'locations/usages'.");
+        let message = format!(
+            "No registered resource provider found for location '{location}' and API version for type 'locations/usages'."
+        );
         return Err(Reply::gateway(400, "NoRegisteredProviderFound", &message));
     }
     let row = |name: &str, label: &str, current: u64, limit: u64| json!({"unit": "Count", "currentValue": current, "limit": limit, "name": {"value": name, "localizedValue": label}});
     let machines: u64 = region.sets.values().map(|s| s.instances.len() as u64).sum();
     let mut value = vec![
         row("virtualMachines", "Virtual Machines", machines, 25_000),
-        row("virtualMachineScaleSets", "Virtual Machine Scale Sets", region.sets.len() as u64, 2_500),
+        row(
+            "virtualMachineScaleSets",
+            "Virtual Machine Scale Sets",
+            region.sets.len() as u64,
+            2_500,
+        ),
     ];
-    value.extend(region.usages().iter().map(|u| row(&u.name, &label(&u.name), u64::from(u.current), u64::from(u.limit))));
+    value.extend(region.usages().iter().map(|u| {
+        row(
+            &u.name,
+            &label(&u.name),
+            u64::from(u.current),
+            u64::from(u.limit),
+        )
+    }));
     Ok(Reply::json(200, json!({"value": value})))
 }
 
@@ -30,7 +44,12 @@ fn label(row: &str) -> String {
     match row {
         "cores" => "Total Regional vCPUs".to_owned(),
         "lowPriorityCores" => "Total Regional Low-priority vCPUs".to_owned(),
-        family => format!("{} vCPUs", family.replace("standard", "Standard ").replace("Family", " Family")),
+        family => format!(
+            "{} vCPUs",
+            family
+                .replace("standard", "Standard ")
+                .replace("Family", " Family")
+        ),
     }
 }
 
@@ -41,13 +60,24 @@ pub fn skus(exchange: &Exchange<'_>) -> Reply {
         let wanted = f.split('\'').nth(1).unwrap_or_default();
         !f.to_lowercase().contains("location") || same_location(wanted, &region.location)
     });
-    let value: Vec<Value> = region.market.sizes().filter(|_| here).map(|size| sku(size, &region.location)).collect();
+    let value: Vec<Value> = region
+        .market
+        .sizes()
+        .filter(|_| here)
+        .map(|size| sku(size, &region.location))
+        .collect();
     Reply::json(200, json!({"value": value}))
 }
 
 fn sku(size: &VmSize, location: &str) -> Value {
     let capability = |name: &str, value: String| json!({"name": name, "value": value});
-    let truth = |value: bool| if value { "True".to_owned() } else { "False".to_owned() };
+    let truth = |value: bool| {
+        if value {
+            "True".to_owned()
+        } else {
+            "False".to_owned()
+        }
+    };
     json!({
         "resourceType": "virtualMachines",
         "name": size.name,
@@ -75,13 +105,22 @@ pub fn resource_group(exchange: &Exchange<'_>, group: &str) -> Reply {
     if exchange.call.method == "HEAD" {
         return Reply::empty(204);
     }
-    let id = format!("/subscriptions/{}/resourceGroups/{group}", exchange.state.subscription);
+    let id = format!(
+        "/subscriptions/{}/resourceGroups/{group}",
+        exchange.state.subscription
+    );
     let location = &*exchange.state.region.location;
-    Reply::json(200, json!({"id": id, "name": group, "type": "Microsoft.Resources/resourceGroups", "location": location, "properties": {"provisioningState": "Succeeded"}}))
+    Reply::json(
+        200,
+        json!({"id": id, "name": group, "type": "Microsoft.Resources/resourceGroups", "location": location, "properties": {"provisioningState": "Succeeded"}}),
+    )
 }
 
 /// GET of the subscription.
 pub fn subscription(exchange: &Exchange<'_>) -> Reply {
     let id = &exchange.state.subscription;
-    Reply::json(200, json!({"id": format!("/subscriptions/{id}"), "subscriptionId": id, "displayName": "simulated", "state": "Enabled"}))
+    Reply::json(
+        200,
+        json!({"id": format!("/subscriptions/{id}"), "subscriptionId": id, "displayName": "simulated", "state": "Enabled"}),
+    )
 }

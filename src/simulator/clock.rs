@@ -19,8 +19,16 @@ impl Clock {
     #[must_use]
     pub fn start(speed: f64, anchor: Option<SystemTime>) -> Self {
         let wall = anchor.unwrap_or_else(SystemTime::now);
-        let speed = if speed.is_finite() && speed > 0.0 { speed } else { 1.0 };
-        Self { started: Instant::now(), anchor: wall.duration_since(UNIX_EPOCH).unwrap_or_default(), speed }
+        let speed = if speed.is_finite() && speed > 0.0 {
+            speed
+        } else {
+            1.0
+        };
+        Self {
+            started: Instant::now(),
+            anchor: wall.duration_since(UNIX_EPOCH).unwrap_or_default(),
+            speed,
+        }
     }
 
     /// The world's time, in milliseconds since the start.
@@ -45,7 +53,8 @@ impl Clock {
     #[must_use]
     pub fn stamp(&self, world: u64) -> String {
         let at = self.anchor + self.here(world);
-        let t = OffsetDateTime::from_unix_timestamp_nanos(at.as_nanos() as i128).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        let t = OffsetDateTime::from_unix_timestamp_nanos(at.as_nanos() as i128)
+            .unwrap_or(OffsetDateTime::UNIX_EPOCH);
         let (date, clock) = (t.date(), t.time());
         format!(
             "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:07}+00:00",

@@ -75,20 +75,40 @@ pub fn answer(state: &mut State, call: &Call) -> Result<Reply, String> {
         ("POST", ["capacity"]) => {
             let c: Capacity = body(call)?;
             known_size(state, &c.vm_size)?;
-            state.region.limit_capacity(&c.vm_size, c.zone.as_deref(), priority(c.priority.as_deref())?, c.available);
+            state.region.limit_capacity(
+                &c.vm_size,
+                c.zone.as_deref(),
+                priority(c.priority.as_deref())?,
+                c.available,
+            );
             json!({})
         }
         ("POST", ["price"]) => {
             let p: Price = body(call)?;
             known_size(state, &p.vm_size)?;
             let micros = micro_dollars(&p.usd_per_hour)?;
-            state.region.set_price(&p.vm_size, p.zone.as_deref(), priority(p.priority.as_deref())?, micros);
+            state.region.set_price(
+                &p.vm_size,
+                p.zone.as_deref(),
+                priority(p.priority.as_deref())?,
+                micros,
+            );
             json!({})
         }
         ("POST", ["quota"]) => {
             let q: Quota = body(call)?;
-            if !state.region.market.quota_rows().iter().any(|row| row.eq_ignore_ascii_case(&q.name)) {
-                return Err(format!("there is no quota '{}': it is one of {}", q.name, state.region.market.quota_rows().join(", ")));
+            if !state
+                .region
+                .market
+                .quota_rows()
+                .iter()
+                .any(|row| row.eq_ignore_ascii_case(&q.name))
+            {
+                return Err(format!(
+                    "there is no quota '{}': it is one of {}",
+                    q.name,
+                    state.region.market.quota_rows().join(", ")
+                ));
             }
             state.region.set_quota(&q.name, q.limit);
             json!({})
@@ -111,7 +131,12 @@ pub fn answer(state: &mut State, call: &Call) -> Result<Reply, String> {
             settings::shown(state)
         }
         ("GET", ["world"]) => settings::shown(state),
-        (method, path) => return Err(format!("the control API has no {method} /control/{}", path.join("/"))),
+        (method, path) => {
+            return Err(format!(
+                "the control API has no {method} /control/{}",
+                path.join("/")
+            ));
+        }
     };
     state.record();
     Ok(Reply::json(200, reply))
@@ -144,23 +169,47 @@ fn micro_dollars(text: &str) -> Result<u64, String> {
         return Err(wrong());
     }
     let micros: u64 = format!("{part:0<6}").parse().map_err(|_| wrong())?;
-    whole.parse::<u64>().ok().and_then(|w| w.checked_mul(1_000_000)?.checked_add(micros)).ok_or_else(wrong)
+    whole
+        .parse::<u64>()
+        .ok()
+        .and_then(|w| w.checked_mul(1_000_000)?.checked_add(micros))
+        .ok_or_else(wrong)
 }
 
 fn evict(state: &mut State, ask: Evict) -> Result<Value, String> {
     let mut evicted = Vec::new();
     for name in &ask.instances {
-        let groups: Vec<String> = state.region.sets.values().map(|s| s.resource_group.clone()).collect();
+        let groups: Vec<String> = state
+            .region
+            .sets
+            .values()
+            .map(|s| s.resource_group.clone())
+            .collect();
         let gone = groups.iter().any(|group| state.region.evict(group, name));
         if gone {
             evicted.push(name.clone());
         }
     }
     if let Some(name) = &ask.scale_set {
-        let wanted = |s: &&spotpool_core::world::ScaleSet| s.name.eq_ignore_ascii_case(name) && ask.resource_group.as_ref().is_none_or(|g| g.eq_ignore_ascii_case(&s.resource_group));
-        let group = state.region.sets.values().find(wanted).map(|s| s.resource_group.clone());
+        let wanted = |s: &&spotpool_core::world::ScaleSet| {
+            s.name.eq_ignore_ascii_case(name)
+                && ask
+                    .resource_group
+                    .as_ref()
+                    .is_none_or(|g| g.eq_ignore_ascii_case(&s.resource_group))
+        };
+        let group = state
+            .region
+            .sets
+            .values()
+            .find(wanted)
+            .map(|s| s.resource_group.clone());
         let group = group.ok_or_else(|| format!("there is no scale set '{name}'"))?;
-        evicted.extend(state.region.evict_some(&group, name, ask.count.unwrap_or(1)));
+        evicted.extend(
+            state
+                .region
+                .evict_some(&group, name, ask.count.unwrap_or(1)),
+        );
     } else if ask.instances.is_empty() {
         return Err("name a scaleSet and a count, or instances".to_owned());
     }
@@ -181,7 +230,10 @@ fn word(instance: &Instance) -> &'static str {
 }
 
 fn shown(state: &State, call: &Call) -> Value {
-    let since = call.parameter("since").and_then(|n| n.parse::<u64>().ok()).unwrap_or(0);
+    let since = call
+        .parameter("since")
+        .and_then(|n| n.parse::<u64>().ok())
+        .unwrap_or(0);
     let clock = &state.clock;
     let sets: Vec<Value> = state.region.sets.iter().map(|(key, set)| {
         let record = state.sets.get(key);

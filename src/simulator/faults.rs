@@ -60,15 +60,25 @@ const fn once() -> u64 {
 
 impl Rule {
     fn fits(&self, call: &Call) -> bool {
-        self.method.as_ref().is_none_or(|m| m.eq_ignore_ascii_case(&call.method))
-            && self.path_contains.as_ref().is_none_or(|p| call.target.to_lowercase().contains(&p.to_lowercase()))
+        self.method
+            .as_ref()
+            .is_none_or(|m| m.eq_ignore_ascii_case(&call.method))
+            && self
+                .path_contains
+                .as_ref()
+                .is_none_or(|p| call.target.to_lowercase().contains(&p.to_lowercase()))
     }
 
     /// The answer instead of the real one.
     #[must_use]
     pub fn answer(&self) -> Option<Reply> {
         self.status.map(|status| {
-            let (code, message) = (self.code.as_deref().unwrap_or("SimulatedFault"), self.message.as_deref().unwrap_or("A fault that was asked for."));
+            let (code, message) = (
+                self.code.as_deref().unwrap_or("SimulatedFault"),
+                self.message
+                    .as_deref()
+                    .unwrap_or("A fault that was asked for."),
+            );
             Reply::error(status, code, message, None)
         })
     }
@@ -125,7 +135,10 @@ impl Faults {
 
     /// The rule for this request, used up by one.
     pub fn take(&mut self, call: &Call) -> Option<Rule> {
-        let rule = self.rules.iter_mut().find(|r| r.times > 0 && r.fits(call))?;
+        let rule = self
+            .rules
+            .iter_mut()
+            .find(|r| r.times > 0 && r.fits(call))?;
         if rule.skip > 0 {
             rule.skip -= 1;
             return None;
@@ -144,9 +157,24 @@ mod tests {
     #[test]
     fn a_rule_skips_applies_and_is_gone() {
         let mut faults = Faults::default();
-        faults.add(serde_json::from_str(r#"{"method":"PUT","pathContains":"scalesets","status":503,"skip":1,"times":2}"#).unwrap());
-        let put = Call::new("PUT", "/x/virtualMachineScaleSets/y", Vec::new(), Vec::new());
-        let get = Call::new("GET", "/x/virtualMachineScaleSets/y", Vec::new(), Vec::new());
+        faults.add(
+            serde_json::from_str(
+                r#"{"method":"PUT","pathContains":"scalesets","status":503,"skip":1,"times":2}"#,
+            )
+            .unwrap(),
+        );
+        let put = Call::new(
+            "PUT",
+            "/x/virtualMachineScaleSets/y",
+            Vec::new(),
+            Vec::new(),
+        );
+        let get = Call::new(
+            "GET",
+            "/x/virtualMachineScaleSets/y",
+            Vec::new(),
+            Vec::new(),
+        );
         assert!(faults.take(&get).is_none());
         let applied: Vec<bool> = (0..4).map(|_| faults.take(&put).is_some()).collect();
         assert_eq!(applied, [false, true, true, false]);

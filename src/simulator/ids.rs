@@ -5,14 +5,22 @@ use spotpool_core::world::splitmix64;
 /// 64 bits of a name.
 #[must_use]
 pub fn hash(seed: u64, name: &str) -> u64 {
-    name.bytes().fold(splitmix64(seed), |h, b| splitmix64(h ^ u64::from(b)))
+    name.bytes()
+        .fold(splitmix64(seed), |h, b| splitmix64(h ^ u64::from(b)))
 }
 
 /// A GUID of a name.
 #[must_use]
 pub fn guid(seed: u64, name: &str) -> String {
     let (a, b) = (hash(seed, name), hash(seed ^ 0xA5A5, name));
-    format!("{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}", a >> 32, (a >> 16) & 0xFFFF, a & 0xFFF, 0x8000 | ((b >> 48) & 0x3FFF), b & 0xFFFF_FFFF_FFFF)
+    format!(
+        "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
+        a >> 32,
+        (a >> 16) & 0xFFFF,
+        a & 0xFFF,
+        0x8000 | ((b >> 48) & 0x3FFF),
+        b & 0xFFFF_FFFF_FFFF
+    )
 }
 
 /// So many characters of an alphabet.

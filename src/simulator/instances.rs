@@ -15,37 +15,86 @@ use spotpool_core::world::{Instance, Phase, Priority, Refusal, ScaleSet};
 ///
 /// # Errors
 /// 400 for a filter that is not understood.
-pub fn list(exchange: &Exchange<'_>, group: Option<&str>, location: Option<&str>) -> Result<Reply, Reply> {
+pub fn list(
+    exchange: &Exchange<'_>,
+    group: Option<&str>,
+    location: Option<&str>,
+) -> Result<Reply, Reply> {
     let state = &exchange.state;
-    let wanted = exchange.call.parameter("$filter").map(filtered_set).transpose()?;
-    let expand = exchange.call.parameter("$expand").is_some_and(|e| e.eq_ignore_ascii_case("instanceView"));
+    let wanted = exchange
+        .call
+        .parameter("$filter")
+        .map(filtered_set)
+        .transpose()?;
+    let expand = exchange
+        .call
+        .parameter("$expand")
+        .is_some_and(|e| e.eq_ignore_ascii_case("instanceView"));
     if expand && wanted.is_none() {
         let message = "The $expand=instanceView option is supported only with a $filter on a virtual machine scale set.";
-        return Err(Reply::error(400, "InvalidParameter", message, Some("$expand")));
+        return Err(Reply::error(
+            400,
+            "InvalidParameter",
+            message,
+            Some("$expand"),
+        ));
     }
-    let with_view = expand || exchange.call.parameter("statusOnly").is_some_and(|s| s.eq_ignore_ascii_case("true"));
+    let with_view = expand
+        || exchange
+            .call
+            .parameter("statusOnly")
+            .is_some_and(|s| s.eq_ignore_ascii_case("true"));
     let here = location.is_none_or(|l| same_location(l, &state.region.location));
     let mut items = Vec::new();
     for set in state.region.sets.values().filter(|_| here) {
         let in_group = group.is_none_or(|g| g.eq_ignore_ascii_case(&set.resource_group));
-        let in_set = wanted.as_ref().is_none_or(|id| id.eq_ignore_ascii_case(&set_id(state, set)));
+        let in_set = wanted
+            .as_ref()
+            .is_none_or(|id| id.eq_ignore_ascii_case(&set_id(state, set)));
         if in_group && in_set {
-            items.extend(set.instances.values().map(|i| (format!("{}/{}", set.resource_group, i.name).to_lowercase(), (set, i))));
+            items.extend(set.instances.values().map(|i| {
+                (
+                    format!("{}/{}", set.resource_group, i.name).to_lowercase(),
+                    (set, i),
+                )
+            }));
         }
     }
     items.sort_by(|(a, _), (b, _)| a.cmp(b));
     let (page, next) = exchange.page(items);
-    let value: Vec<Value> = page.into_iter().map(|(set, instance)| machine(state, set, instance, with_view)).collect();
+    let value: Vec<Value> = page
+        .into_iter()
+        .map(|(set, instance)| machine(state, set, instance, with_view))
+        .collect();
     Ok(Reply::json(200, with_next(json!({"value": value}), next)))
 }
 
 /// The scale set's id of the one filter that is known.
 fn filtered_set(filter: &str) -> Result<String, Reply> {
-    let unknown = || Reply::error(400, "InvalidParameter", &format!("The filter '{filter}' is not supported. Use 'virtualMachineScaleSet/id' eq '<id>'."), Some("$filter"));
+    let unknown = || {
+        Reply::error(
+            400,
+            "InvalidParameter",
+            &format!(
+                "The filter '{filter}' is not supported. Use 'virtualMachineScaleSet/id' eq '<id>'."
+            ),
+            Some("$filter"),
+        )
+    };
     let lower = filter.to_lowercase();
-    let rest = lower.trim().strip_prefix("'virtualmachinescaleset/id'").ok_or_else(unknown)?;
-    let id = rest.trim_start().strip_prefix("eq").ok_or_else(unknown)?.trim();
-    id.strip_prefix('\'').and_then(|id| id.strip_suffix('\'')).map(str::to_owned).ok_or_else(unknown)
+    let rest = lower
+        .trim()
+        .strip_prefix("'virtualmachinescaleset/id'")
+        .ok_or_else(unknown)?;
+    let id = rest
+        .trim_start()
+        .strip_prefix("eq")
+        .ok_or_else(unknown)?
+        .trim();
+    id.strip_prefix('\'')
+        .and_then(|id| id.strip_suffix('\''))
+        .map(str::to_owned)
+        .ok_or_else(unknown)
 }
 
 /// GET of a machine; with `$expand=instanceView` its states as well.
@@ -54,8 +103,14 @@ fn filtered_set(filter: &str) -> Result<String, Reply> {
 /// 404 [REC cap 9].
 pub fn get(exchange: &Exchange<'_>, group: &str, name: &str) -> Result<Reply, Reply> {
     let (set, instance) = known(exchange.state, group, name)?;
-    let with_view = exchange.call.parameter("$expand").is_some_and(|e| e.to_lowercase().contains("instanceview"));
-    Ok(Reply::json(200, machine(exchange.state, set, instance, with_view)))
+    let with_view = exchange
+        .call
+        .parameter("$expand")
+        .is_some_and(|e| e.to_lowercase().contains("instanceview"));
+    Ok(Reply::json(
+        200,
+        machine(exchange.state, set, instance, with_view),
+    ))
 }
 
 /// GET …/instanceView.
@@ -64,7 +119,10 @@ pub fn get(exchange: &Exchange<'_>, group: &str, name: &str) -> Result<Reply, Re
 /// 404.
 pub fn view(exchange: &Exchange<'_>, group: &str, name: &str) -> Result<Reply, Reply> {
     let (set, instance) = known(exchange.state, group, name)?;
-    Ok(Reply::json(200, instance_view(exchange.state, set, instance)))
+    Ok(Reply::json(
+        200,
+        instance_view(exchange.state, set, instance),
+    ))
 }
 
 /// DELETE: 202, or 204 when there is nothing.
@@ -74,7 +132,12 @@ pub fn view(exchange: &Exchange<'_>, group: &str, name: &str) -> Result<Reply, R
 pub fn delete(exchange: &mut Exchange<'_>, group: &str, name: &str) -> Result<Reply, Reply> {
     match exchange.state.region.delete_instance(group, name)? {
         None => Ok(Reply::empty(204)),
-        Some(operation) => Ok(operations::announce(exchange, Reply::empty(202), operation, true)),
+        Some(operation) => Ok(operations::announce(
+            exchange,
+            Reply::empty(202),
+            operation,
+            true,
+        )),
     }
 }
 
@@ -82,13 +145,24 @@ pub fn delete(exchange: &mut Exchange<'_>, group: &str, name: &str) -> Result<Re
 ///
 /// # Errors
 /// 404; 409 on a regular instance [REC cap 6].
-pub fn simulate_eviction(exchange: &mut Exchange<'_>, group: &str, name: &str) -> Result<Reply, Reply> {
+pub fn simulate_eviction(
+    exchange: &mut Exchange<'_>,
+    group: &str,
+    name: &str,
+) -> Result<Reply, Reply> {
     exchange.state.region.simulate_eviction(group, name)?;
     Ok(Reply::empty(204))
 }
 
-fn known<'a>(state: &'a State, group: &str, name: &str) -> Result<(&'a ScaleSet, &'a Instance), Reply> {
-    state.region.instance(group, name).ok_or_else(|| Refusal::instance_not_found().into())
+fn known<'a>(
+    state: &'a State,
+    group: &str,
+    name: &str,
+) -> Result<(&'a ScaleSet, &'a Instance), Reply> {
+    state
+        .region
+        .instance(group, name)
+        .ok_or_else(|| Refusal::instance_not_found().into())
 }
 
 fn record<'a>(state: &'a State, set: &ScaleSet, instance: &Instance) -> Option<&'a MachineRecord> {
@@ -98,8 +172,15 @@ fn record<'a>(state: &'a State, set: &ScaleSet, instance: &Instance) -> Option<&
 fn machine(state: &State, set: &ScaleSet, instance: &Instance, with_view: bool) -> Value {
     let record = record(state, set, instance);
     let profile = record.map(|r| (*r.profile).clone()).unwrap_or_default();
-    let group = format!("/subscriptions/{}/resourceGroups/{}/providers", state.subscription, set.resource_group);
-    let disk = format!("{}_OsDisk_1_{}", instance.name, ids::text(state.seed, &format!("disk/{}", instance.name), 32, ids::HEX));
+    let group = format!(
+        "/subscriptions/{}/resourceGroups/{}/providers",
+        state.subscription, set.resource_group
+    );
+    let disk = format!(
+        "{}_OsDisk_1_{}",
+        instance.name,
+        ids::text(state.seed, &format!("disk/{}", instance.name), 32, ids::HEX)
+    );
     let mut properties = json!({
         "hardwareProfile": {"vmSize": instance.model.vm_size},
         "provisioningState": instance.provisioning_state(),
@@ -114,7 +195,10 @@ fn machine(state: &State, set: &ScaleSet, instance: &Instance, with_view: bool) 
     if instance.priority == Priority::Spot {
         // [REC cap 2] Regular instances carry neither.
         properties["evictionPolicy"] = json!(instance.model.eviction_policy.as_str());
-        let price = instance.model.max_price.map_or(-1.0, |micros| micros as f64 / 1e6);
+        let price = instance
+            .model
+            .max_price
+            .map_or(-1.0, |micros| micros as f64 / 1e6);
         properties["billingProfile"] = json!({"maxPrice": price});
     }
     if with_view {
@@ -136,11 +220,17 @@ fn machine(state: &State, set: &ScaleSet, instance: &Instance, with_view: bool) 
 }
 
 fn storage(profile: &Value, instance: &Instance, disk: &str, group: &str) -> Value {
-    let mut image = profile.pointer("/storageProfile/imageReference").cloned().unwrap_or_default();
+    let mut image = profile
+        .pointer("/storageProfile/imageReference")
+        .cloned()
+        .unwrap_or_default();
     if image["version"] == json!("latest") {
         image["exactVersion"] = json!("24.04.202411010");
     }
-    let template = profile.pointer("/storageProfile/osDisk").cloned().unwrap_or_default();
+    let template = profile
+        .pointer("/storageProfile/osDisk")
+        .cloned()
+        .unwrap_or_default();
     let mut os_disk = json!({
         "name": disk,
         "osType": template.get("osType").cloned().unwrap_or_else(|| json!("Linux")),
@@ -151,27 +241,61 @@ fn storage(profile: &Value, instance: &Instance, disk: &str, group: &str) -> Val
     });
     // [REC cap 9] a deallocated machine's disk shows its id alone.
     if instance.phase != Phase::Deallocated {
-        os_disk["diskSizeGB"] = template.get("diskSizeGB").cloned().unwrap_or_else(|| json!(30));
-        os_disk["managedDisk"]["storageAccountType"] = template.pointer("/managedDisk/storageAccountType").cloned().unwrap_or_else(|| json!("Premium_LRS"));
+        os_disk["diskSizeGB"] = template
+            .get("diskSizeGB")
+            .cloned()
+            .unwrap_or_else(|| json!(30));
+        os_disk["managedDisk"]["storageAccountType"] = template
+            .pointer("/managedDisk/storageAccountType")
+            .cloned()
+            .unwrap_or_else(|| json!("Premium_LRS"));
     }
     json!({"imageReference": image, "osDisk": os_disk, "dataDisks": []})
 }
 
 fn os(state: &State, profile: &Value, instance: &Instance) -> Value {
-    let template = profile.get("osProfile").and_then(Value::as_object).cloned().unwrap_or_default();
-    let prefix = template.get("computerNamePrefix").and_then(Value::as_str).unwrap_or("vm");
-    let name = format!("{prefix}{}", ids::text(state.seed, &format!("computer/{}", instance.name), 6, ids::ALNUM));
-    let mut os: Map<String, Value> = template.into_iter().filter(|(key, _)| key != "computerNamePrefix").collect();
+    let template = profile
+        .get("osProfile")
+        .and_then(Value::as_object)
+        .cloned()
+        .unwrap_or_default();
+    let prefix = template
+        .get("computerNamePrefix")
+        .and_then(Value::as_str)
+        .unwrap_or("vm");
+    let name = format!(
+        "{prefix}{}",
+        ids::text(
+            state.seed,
+            &format!("computer/{}", instance.name),
+            6,
+            ids::ALNUM
+        )
+    );
+    let mut os: Map<String, Value> = template
+        .into_iter()
+        .filter(|(key, _)| key != "computerNamePrefix")
+        .collect();
     os.insert("computerName".into(), json!(name));
     os.into()
 }
 
 fn nics(state: &State, profile: &Value, instance: &Instance, group: &str) -> Vec<Value> {
-    let configurations = profile.pointer("/networkProfile/networkInterfaceConfigurations").and_then(Value::as_array);
+    let configurations = profile
+        .pointer("/networkProfile/networkInterfaceConfigurations")
+        .and_then(Value::as_array);
     let nic = |configuration: &Value| {
         let name = configuration["name"].as_str().unwrap_or("nic");
-        let suffix = ids::text(state.seed, &format!("nic/{name}/{}", instance.name), 8, ids::HEX);
-        let primary = configuration.pointer("/properties/primary").cloned().unwrap_or_else(|| json!(true));
+        let suffix = ids::text(
+            state.seed,
+            &format!("nic/{name}/{}", instance.name),
+            8,
+            ids::HEX,
+        );
+        let primary = configuration
+            .pointer("/properties/primary")
+            .cloned()
+            .unwrap_or(json!(true));
         json!({"id": format!("{group}/Microsoft.Network/networkInterfaces/{name}-{suffix}"), "properties": {"primary": primary, "deleteOption": "Delete"}})
     };
     configurations.into_iter().flatten().map(nic).collect()
@@ -179,11 +303,21 @@ fn nics(state: &State, profile: &Value, instance: &Instance, group: &str) -> Vec
 
 /// [REC cap 7] the provisioning status has a time, the power status has none; nothing tells an eviction.
 fn instance_view(state: &State, set: &ScaleSet, instance: &Instance) -> Value {
-    let time = state.clock.stamp(record(state, set, instance).map_or(instance.created, |r| r.changed));
+    let time = state
+        .clock
+        .stamp(record(state, set, instance).map_or(instance.created, |r| r.changed));
     let (provisioning, power) = (instance.provisioning_state(), instance.power_state());
     let (code, level, shown) = match provisioning {
-        "Failed" => ("failed/OSProvisioningTimedOut".to_owned(), "Error", "Provisioning failed".to_owned()),
-        state => (state.to_lowercase(), "Info", format!("Provisioning {}", state.to_lowercase())),
+        "Failed" => (
+            "failed/OSProvisioningTimedOut".to_owned(),
+            "Error",
+            "Provisioning failed".to_owned(),
+        ),
+        state => (
+            state.to_lowercase(),
+            "Info",
+            format!("Provisioning {}", state.to_lowercase()),
+        ),
     };
     let status = json!({"code": format!("ProvisioningState/{code}"), "level": level, "displayStatus": shown, "time": time});
     json!({

@@ -11,7 +11,13 @@ use std::io::Write;
 const KEPT: usize = 20_000;
 /// Values that never appear.
 const SECRET_HEADERS: [&str; 3] = ["authorization", "x-ms-authorization-auxiliary", "cookie"];
-const SECRET_FIELDS: [&str; 5] = ["adminPassword", "customData", "userData", "protectedSettings", "secrets"];
+const SECRET_FIELDS: [&str; 5] = [
+    "adminPassword",
+    "customData",
+    "userData",
+    "protectedSettings",
+    "secrets",
+];
 
 /// The record.
 #[derive(Debug, Default)]
@@ -24,13 +30,19 @@ impl Log {
     /// Also writes to this file.
     #[must_use]
     pub fn to_file(file: Option<File>) -> Self {
-        Self { lines: VecDeque::new(), file }
+        Self {
+            lines: VecDeque::new(),
+            file,
+        }
     }
 
     /// Records one exchange; `None`: it got no answer.
     pub fn exchange(&mut self, time: &str, call: &Call, reply: Option<&Reply>) {
         let response = reply.map(|r| json!({"statusCode": r.status, "headers": headers(&r.headers), "body": r.body.clone().map_or(Value::Null, redacted)}));
-        let body = match (call.body.is_empty(), serde_json::from_slice::<Value>(&call.body)) {
+        let body = match (
+            call.body.is_empty(),
+            serde_json::from_slice::<Value>(&call.body),
+        ) {
             (true, _) => Value::Null,
             (false, Ok(json)) => redacted(json),
             (false, Err(_)) => json!(format!("{} bytes that are not JSON", call.body.len())),
@@ -57,15 +69,30 @@ impl Log {
 }
 
 fn headers(list: &[(String, String)]) -> Value {
-    let shown = |name: &str, value: &str| if SECRET_HEADERS.contains(&name) { json!("***") } else { json!(value) };
-    list.iter().map(|(name, value)| (name.clone(), shown(name, value))).collect::<Map<_, _>>().into()
+    let shown = |name: &str, value: &str| {
+        if SECRET_HEADERS.contains(&name) {
+            json!("***")
+        } else {
+            json!(value)
+        }
+    };
+    list.iter()
+        .map(|(name, value)| (name.clone(), shown(name, value)))
+        .collect::<Map<_, _>>()
+        .into()
 }
 
 fn redacted(value: Value) -> Value {
     match value {
         Value::Object(map) => map
             .into_iter()
-            .map(|(key, value)| if SECRET_FIELDS.contains(&key.as_str()) && value.is_string() { (key, json!("***")) } else { (key, redacted(value)) })
+            .map(|(key, value)| {
+                if SECRET_FIELDS.contains(&key.as_str()) && value.is_string() {
+                    (key, json!("***"))
+                } else {
+                    (key, redacted(value))
+                }
+            })
             .collect::<Map<_, _>>()
             .into(),
         Value::Array(items) => items.into_iter().map(redacted).collect::<Vec<_>>().into(),
@@ -79,10 +106,19 @@ mod tests {
 
     #[test]
     fn neither_tokens_nor_passwords_are_written() {
-        let call = Call::new("PUT", "/x?y=1", vec![("authorization".into(), "Bearer hunter2".into())], br#"{"osProfile":{"adminPassword":"hunter2"}}"#.to_vec());
+        let call = Call::new(
+            "PUT",
+            "/x?y=1",
+            vec![("authorization".into(), "Bearer hunter2".into())],
+            br#"{"osProfile":{"adminPassword":"hunter2"}}"#.to_vec(),
+        );
         let mut log = Log::default();
         log.exchange("now", &call, Some(&Reply::empty(200)));
         assert!(!log.text().contains("hunter2"));
-        assert!(log.text().contains(r#""authorization":"***""#), "{}", log.text());
+        assert!(
+            log.text().contains(r#""authorization":"***""#),
+            "{}",
+            log.text()
+        );
     }
 }

@@ -22,6 +22,7 @@ mod limits;
 mod log;
 mod operations;
 mod page;
+mod requested;
 mod route;
 mod scale_sets;
 pub mod settings;
@@ -103,7 +104,11 @@ impl Simulator {
     /// # Errors
     /// The log file cannot be created.
     pub fn new(options: &Options) -> io::Result<Self> {
-        let file = options.log.as_ref().map(std::fs::File::create).transpose()?;
+        let file = options
+            .log
+            .as_ref()
+            .map(std::fs::File::create)
+            .transpose()?;
         let state = State {
             region: Region::new(options.seed, options.world.clone()).at(&options.location),
             clock: Clock::start(options.speed, options.anchor),
@@ -122,7 +127,9 @@ impl Simulator {
             offline: false,
             requests: 0,
         };
-        Ok(Self { state: Arc::new(Mutex::new(state)) })
+        Ok(Self {
+            state: Arc::new(Mutex::new(state)),
+        })
     }
 
     /// Looks at the simulation, or changes it, at its present moment.
@@ -143,7 +150,11 @@ impl Simulator {
         let drop = rule.as_ref().and_then(|r| r.drop);
         self.with(|state| {
             let unheard = offline || state.offline || drop == Some(Drop::Before);
-            let mut reply = (!unheard).then(|| rule.as_ref().and_then(faults::Rule::answer).unwrap_or_else(|| arm::answer(state, &call)));
+            let mut reply = (!unheard).then(|| {
+                rule.as_ref()
+                    .and_then(faults::Rule::answer)
+                    .unwrap_or_else(|| arm::answer(state, &call))
+            });
             if let (Some(rule), Some(reply)) = (&rule, &mut reply) {
                 rule.touch(reply);
             }
@@ -167,27 +178,58 @@ impl Simulator {
     ///
     /// # Errors
     /// The listener fails.
-    pub async fn serve(&self, listener: TcpListener, shutdown: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
-        let service = self.router().into_make_service_with_connect_info::<Scissors>();
-        axum::serve(Cuttable(listener), service).with_graceful_shutdown(shutdown).await
+    pub async fn serve(
+        &self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> io::Result<()> {
+        let service = self
+            .router()
+            .into_make_service_with_connect_info::<Scissors>();
+        axum::serve(Cuttable(listener), service)
+            .with_graceful_shutdown(shutdown)
+            .await
     }
 
     async fn respond(&self, request: Request) -> Response {
-        let scissors = request.extensions().get::<ConnectInfo<Scissors>>().map(|c| c.0.clone());
+        let scissors = request
+            .extensions()
+            .get::<ConnectInfo<Scissors>>()
+            .map(|c| c.0.clone());
         let (parts, body) = request.into_parts();
         let path = parts.uri.path().to_owned();
         if path == "/" {
-            return response(200, &[("content-type".to_owned(), "text/html; charset=utf-8".to_owned())], page::HTML.into());
+            return response(
+                200,
+                &[(
+                    "content-type".to_owned(),
+                    "text/html; charset=utf-8".to_owned(),
+                )],
+                page::HTML.into(),
+            );
         }
         let Ok(body) = to_bytes(body, LARGEST_BODY).await else {
             return plain(413, "The request is too large.");
         };
-        let headers = parts.headers.iter().map(|(k, v)| (k.as_str().to_owned(), String::from_utf8_lossy(v.as_bytes()).into_owned())).collect();
+        let headers = parts
+            .headers
+            .iter()
+            .map(|(k, v)| {
+                (
+                    k.as_str().to_owned(),
+                    String::from_utf8_lossy(v.as_bytes()).into_owned(),
+                )
+            })
+            .collect();
         let target = parts.uri.path_and_query().map_or("/", |p| p.as_str());
         let call = Call::new(parts.method.as_str(), target, headers, body.to_vec());
         if path == "/control/log" {
             let text = self.with(|state| state.log.text());
-            return response(200, &[("content-type".to_owned(), "application/x-ndjson".to_owned())], text.into());
+            return response(
+                200,
+                &[("content-type".to_owned(), "application/x-ndjson".to_owned())],
+                text.into(),
+            );
         }
         if path.starts_with("/control/") {
             return match self.with(|state| control::answer(state, &call)) {
@@ -210,13 +252,29 @@ impl Simulator {
 fn rendered(reply: Reply) -> Response {
     let mut headers = reply.headers;
     if reply.body.is_some() && !headers.iter().any(|(name, _)| name == "content-type") {
-        headers.push(("content-type".to_owned(), "application/json; charset=utf-8".to_owned()));
+        headers.push((
+            "content-type".to_owned(),
+            "application/json; charset=utf-8".to_owned(),
+        ));
     }
-    response(reply.status, &headers, reply.body.map_or_else(Body::empty, |b| b.to_string().into()))
+    response(
+        reply.status,
+        &headers,
+        reply
+            .body
+            .map_or_else(Body::empty, |b| b.to_string().into()),
+    )
 }
 
 fn plain(status: u16, sentence: &str) -> Response {
-    response(status, &[("content-type".to_owned(), "text/plain; charset=utf-8".to_owned())], format!("{sentence}\n").into())
+    response(
+        status,
+        &[(
+            "content-type".to_owned(),
+            "text/plain; charset=utf-8".to_owned(),
+        )],
+        format!("{sentence}\n").into(),
+    )
 }
 
 fn response(status: u16, headers: &[(String, String)], body: Body) -> Response {
@@ -225,5 +283,9 @@ fn response(status: u16, headers: &[(String, String)], body: Body) -> Response {
         builder = builder.header(name, value);
     }
     // A fault rule may name a status or a header that HTTP does not know.
-    builder.body(body).unwrap_or_else(|_| Response::new(Body::from("The simulator was asked for a reply that HTTP cannot carry.\n")))
+    builder.body(body).unwrap_or_else(|_| {
+        Response::new(Body::from(
+            "The simulator was asked for a reply that HTTP cannot carry.\n",
+        ))
+    })
 }

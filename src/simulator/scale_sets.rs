@@ -4,7 +4,7 @@
 use super::arm::Exchange;
 use super::state::{SetRecord, State};
 use super::wire::{Call, Reply};
-use super::{documents, ids, operations};
+use super::{documents, ids, operations, requested};
 use serde_json::{Value, json};
 use spotpool_core::world::{Precondition, Refusal, ScaleSet, SetKey};
 use std::collections::VecDeque;
@@ -18,22 +18,38 @@ pub fn put(exchange: &mut Exchange<'_>, group: &str, name: &str) -> Result<Reply
     let key = SetKey::new(group, name);
     let before = exchange.state.sets.get(&key).map(|r| r.document.clone());
     if before.is_none() && body["location"].is_null() {
-        return Err(Reply::gateway(400, "LocationRequired", "The location property is required for this definition."));
+        return Err(Reply::gateway(
+            400,
+            "LocationRequired",
+            "The location property is required for this definition.",
+        ));
     }
     located(exchange.state, &body, before.is_some())?;
     let mut after = before.clone().unwrap_or_else(|| json!({}));
     documents::merge(&mut after, &body);
     if before.is_none() {
-        documents::complete(&after)?;
+        requested::complete(&after)?;
         authenticates(&body)?;
     }
     unchangeable(before.as_ref(), &after)?;
     documents::strip(&mut after);
-    let change = documents::change(&body, before.as_ref(), &after)?;
-    let accepted = exchange.state.region.put(group, name, &change, precondition(exchange.call))?;
+    let change = requested::change(&body, before.as_ref(), &after)?;
+    let accepted = exchange
+        .state
+        .region
+        .put(group, name, &change, precondition(exchange.call))?;
     store(exchange.state, &key, after, change.capacity);
-    let reply = shown(exchange.state, &key, if accepted.created { 201 } else { 200 });
-    Ok(operations::announce(exchange, reply, accepted.operation, false))
+    let reply = shown(
+        exchange.state,
+        &key,
+        if accepted.created { 201 } else { 200 },
+    );
+    Ok(operations::announce(
+        exchange,
+        reply,
+        accepted.operation,
+        false,
+    ))
 }
 
 /// PATCH: 200.
@@ -50,11 +66,20 @@ pub fn patch(exchange: &mut Exchange<'_>, group: &str, name: &str) -> Result<Rep
     documents::merge(&mut after, &body);
     unchangeable(Some(&before), &after)?;
     documents::strip(&mut after);
-    let change = documents::change(&body, Some(&before), &after)?;
-    let accepted = exchange.state.region.patch(group, name, &change, precondition(exchange.call))?;
+    let change = requested::change(&body, Some(&before), &after)?;
+    let accepted =
+        exchange
+            .state
+            .region
+            .patch(group, name, &change, precondition(exchange.call))?;
     store(exchange.state, &key, after, change.capacity);
     let reply = shown(exchange.state, &key, 200);
-    Ok(operations::announce(exchange, reply, accepted.operation, false))
+    Ok(operations::announce(
+        exchange,
+        reply,
+        accepted.operation,
+        false,
+    ))
 }
 
 /// GET.
@@ -74,7 +99,12 @@ pub fn delete(exchange: &mut Exchange<'_>, group: &str, name: &str) -> Result<Re
     let condition = precondition(exchange.call);
     match exchange.state.region.delete_set(group, name, condition)? {
         None => Ok(Reply::empty(204)),
-        Some(operation) => Ok(operations::announce(exchange, Reply::empty(202), operation, true)),
+        Some(operation) => Ok(operations::announce(
+            exchange,
+            Reply::empty(202),
+            operation,
+            true,
+        )),
     }
 }
 
@@ -82,9 +112,18 @@ pub fn delete(exchange: &mut Exchange<'_>, group: &str, name: &str) -> Result<Re
 ///
 /// # Errors
 /// Azure's refusals.
-pub fn delete_instances(exchange: &mut Exchange<'_>, group: &str, name: &str) -> Result<Reply, Reply> {
+pub fn delete_instances(
+    exchange: &mut Exchange<'_>,
+    group: &str,
+    name: &str,
+) -> Result<Reply, Reply> {
     let body = exchange.call.json()?;
-    let ids: Vec<&str> = body["instanceIds"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let ids: Vec<&str> = body["instanceIds"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
     let operation = exchange.state.region.delete_instances(group, name, &ids)?;
     let reply = Reply::empty(202).with("x-ms-request-charge", ids.len().to_string());
     Ok(operations::announce(exchange, reply, operation, true))
@@ -94,14 +133,27 @@ pub fn delete_instances(exchange: &mut Exchange<'_>, group: &str, name: &str) ->
 ///
 /// # Errors
 /// None so far.
-pub fn list(exchange: &Exchange<'_>, group: Option<&str>, location: Option<&str>) -> Result<Reply, Reply> {
+pub fn list(
+    exchange: &Exchange<'_>,
+    group: Option<&str>,
+    location: Option<&str>,
+) -> Result<Reply, Reply> {
     let state = &exchange.state;
     let here = location.is_none_or(|l| same_location(l, &state.region.location));
     let group = group.map(str::to_lowercase);
-    let found = state.region.sets.iter().filter(|(key, _)| here && group.as_ref().is_none_or(|g| *g == key.resource_group));
-    let items = found.map(|(key, _)| (format!("{}/{}", key.resource_group, key.name), key)).collect();
+    let found = state
+        .region
+        .sets
+        .iter()
+        .filter(|(key, _)| here && group.as_ref().is_none_or(|g| *g == key.resource_group));
+    let items = found
+        .map(|(key, _)| (format!("{}/{}", key.resource_group, key.name), key))
+        .collect();
     let (page, next) = exchange.page(items);
-    let value: Vec<Value> = page.into_iter().filter_map(|key| rendered(state, key)).collect();
+    let value: Vec<Value> = page
+        .into_iter()
+        .filter_map(|key| rendered(state, key))
+        .collect();
     Ok(Reply::json(200, with_next(json!({"value": value}), next)))
 }
 
@@ -116,7 +168,11 @@ pub fn bare_list(exchange: &Exchange<'_>, group: &str, name: &str) -> Result<Rep
         return Err(not_on_flexible("virtualMachines.GET", &set.name));
     }
     let id = set_id(exchange.state, set);
-    let items = set.instances.values().map(|i| (i.name.to_lowercase(), i)).collect();
+    let items = set
+        .instances
+        .values()
+        .map(|i| (i.name.to_lowercase(), i))
+        .collect();
     let (page, next) = exchange.page(items);
     let location = &*exchange.state.region.location;
     let item = |name: &str| json!({"name": name, "id": format!("{id}/virtualMachines/{name}"), "type": "Microsoft.Compute/virtualMachineScaleSets/virtualMachines", "location": location, "instanceId": name});
@@ -128,9 +184,17 @@ pub fn bare_list(exchange: &Exchange<'_>, group: &str, name: &str) -> Result<Rep
 ///
 /// # Errors
 /// Always.
-pub fn uniform_only(exchange: &Exchange<'_>, group: &str, name: &str, action: &str) -> Result<Reply, Reply> {
+pub fn uniform_only(
+    exchange: &Exchange<'_>,
+    group: &str,
+    name: &str,
+    action: &str,
+) -> Result<Reply, Reply> {
     let set = known(exchange.state, group, name)?;
-    Err(not_on_flexible(&format!("{action}.{}", exchange.call.method), &set.name))
+    Err(not_on_flexible(
+        &format!("{action}.{}", exchange.call.method),
+        &set.name,
+    ))
 }
 
 /// A path of one instance below a scale set: only Uniform instances have a number [ISS azure-sdk-for-go#19707].
@@ -139,16 +203,26 @@ pub fn uniform_only(exchange: &Exchange<'_>, group: &str, name: &str, action: &s
 /// Always.
 pub fn numbered_instance(exchange: &Exchange<'_>, group: &str, name: &str) -> Result<Reply, Reply> {
     known(exchange.state, group, name)?;
-    Err(Reply::error(400, "InvalidParameter", "Virtual Machine Scale Set VM instanceId must be a number.", Some("instanceId")))
+    Err(Reply::error(
+        400,
+        "InvalidParameter",
+        "Virtual Machine Scale Set VM instanceId must be a number.",
+        Some("instanceId"),
+    ))
 }
 
 fn not_on_flexible(operation: &str, set: &str) -> Reply {
-    let message = format!("Operation 'VirtualMachineScaleSets.{operation}' is not allowed on Virtual Machine Scale Set '{set}'.");
+    let message = format!(
+        "Operation 'VirtualMachineScaleSets.{operation}' is not allowed on Virtual Machine Scale Set '{set}'."
+    );
     Reply::error(400, "BadRequest", &message, None)
 }
 
 fn known<'a>(state: &'a State, group: &str, name: &str) -> Result<&'a ScaleSet, Reply> {
-    state.region.set(group, name).ok_or_else(|| Refusal::resource_not_found("virtualMachineScaleSets", group, name).into())
+    state
+        .region
+        .set(group, name)
+        .ok_or_else(|| Refusal::resource_not_found("virtualMachineScaleSets", group, name).into())
 }
 
 /// If-Match and If-None-Match; ETags are small quoted integers [ISS cloud-provider-azure#9728].
@@ -162,17 +236,27 @@ fn precondition(call: &Call) -> Precondition {
 }
 
 fn located(state: &State, body: &Value, exists: bool) -> Result<(), Reply> {
-    let Some(wanted) = body["location"].as_str() else { return Ok(()) };
+    let Some(wanted) = body["location"].as_str() else {
+        return Ok(());
+    };
     let location = &*state.region.location;
     if same_location(wanted, location) {
         return Ok(());
     }
     if exists {
-        let message = format!("The resource already exists in location '{location}'. A resource with the same name cannot be created in location '{wanted}'.");
+        let message = format!(
+            "The resource already exists in location '{location}'. A resource with the same name cannot be created in location '{wanted}'."
+        );
         return Err(Reply::gateway(409, "InvalidResourceLocation", &message));
     }
-    let message = format!("The provided location '{wanted}' is not available for resource type 'Microsoft.Compute/virtualMachineScaleSets'. List of available regions for the resource type is '{location}'.");
-    Err(Reply::gateway(400, "LocationNotAvailableForResourceType", &message))
+    let message = format!(
+        "The provided location '{wanted}' is not available for resource type 'Microsoft.Compute/virtualMachineScaleSets'. List of available regions for the resource type is '{location}'."
+    );
+    Err(Reply::gateway(
+        400,
+        "LocationNotAvailableForResourceType",
+        &message,
+    ))
 }
 
 /// `East US` is `eastus`.
@@ -183,19 +267,42 @@ pub fn same_location(a: &str, b: &str) -> bool {
 
 fn authenticates(body: &Value) -> Result<(), Reply> {
     let os = &body["properties"]["virtualMachineProfile"]["osProfile"];
-    let keys = os.pointer("/linuxConfiguration/ssh/publicKeys").and_then(Value::as_array).is_some_and(|k| !k.is_empty());
+    let keys = os
+        .pointer("/linuxConfiguration/ssh/publicKeys")
+        .and_then(Value::as_array)
+        .is_some_and(|k| !k.is_empty());
     if keys || os["adminPassword"].is_string() {
         return Ok(());
     }
     let message = "Authentication using either SSH or by user name and password must be enabled in Linux profile.";
-    Err(Reply::error(400, "InvalidParameter", message, Some("linuxConfiguration")))
+    Err(Reply::error(
+        400,
+        "InvalidParameter",
+        message,
+        Some("linuxConfiguration"),
+    ))
 }
 
 fn unchangeable(before: Option<&Value>, after: &Value) -> Result<(), Reply> {
     let Some(before) = before else { return Ok(()) };
-    for (pointer, property) in [("/properties/orchestrationMode", "orchestrationMode"), ("/properties/platformFaultDomainCount", "platformFaultDomainCount"), ("/properties/virtualMachineProfile/osProfile/adminUsername", "osProfile.adminUsername")] {
+    for (pointer, property) in [
+        ("/properties/orchestrationMode", "orchestrationMode"),
+        (
+            "/properties/platformFaultDomainCount",
+            "platformFaultDomainCount",
+        ),
+        (
+            "/properties/virtualMachineProfile/osProfile/adminUsername",
+            "osProfile.adminUsername",
+        ),
+    ] {
         if before.pointer(pointer).is_some() && before.pointer(pointer) != after.pointer(pointer) {
-            return Err(Reply::error(409, "PropertyChangeNotAllowed", &format!("Changing property '{property}' is not allowed."), Some(property)));
+            return Err(Reply::error(
+                409,
+                "PropertyChangeNotAllowed",
+                &format!("Changing property '{property}' is not allowed."),
+                Some(property),
+            ));
         }
     }
     Ok(())
@@ -203,8 +310,16 @@ fn unchangeable(before: Option<&Value>, after: &Value) -> Result<(), Reply> {
 
 fn store(state: &mut State, key: &SetKey, mut document: Value, asked: Option<u32>) {
     documents::fill_defaults(&mut document);
-    let unique_id = ids::guid(state.seed, &format!("set/{}/{}/{}", key.resource_group, key.name, state.requests));
-    let record = state.sets.entry(key.clone()).or_insert_with(|| SetRecord { document: Value::Null, unique_id, asked: 0, samples: VecDeque::new() });
+    let unique_id = ids::guid(
+        state.seed,
+        &format!("set/{}/{}/{}", key.resource_group, key.name, state.requests),
+    );
+    let record = state.sets.entry(key.clone()).or_insert_with(|| SetRecord {
+        document: Value::Null,
+        unique_id,
+        asked: 0,
+        samples: VecDeque::new(),
+    });
     record.document = document;
     record.asked = asked.unwrap_or(record.asked);
     state.record();
@@ -217,7 +332,10 @@ fn shown(state: &State, key: &SetKey, status: u16) -> Reply {
 /// The resource id.
 #[must_use]
 pub fn set_id(state: &State, set: &ScaleSet) -> String {
-    format!("/subscriptions/{}/resourceGroups/{}/providers/Microsoft.Compute/virtualMachineScaleSets/{}", state.subscription, set.resource_group, set.name)
+    format!(
+        "/subscriptions/{}/resourceGroups/{}/providers/Microsoft.Compute/virtualMachineScaleSets/{}",
+        state.subscription, set.resource_group, set.name
+    )
 }
 
 /// The stored document under what the world says.

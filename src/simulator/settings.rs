@@ -3,7 +3,9 @@
 use super::state::State;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use spotpool_core::world::{AllocationError, CapacityFalls, CapacityWrite, Concurrent, NoCapacity, Options, Span, TakeFirst};
+use spotpool_core::world::{
+    AllocationError, CapacityFalls, CapacityWrite, Concurrent, NoCapacity, Options, Span, TakeFirst,
+};
 
 /// Lags that "late" stands for when none are given, milliseconds of the world.
 const LATE: [u64; 3] = [2_000, 5_000, 10_000];
@@ -75,10 +77,14 @@ pub struct Settings {
 }
 
 fn chosen<T: Copy>(field: &str, value: &str, names: &[(&str, T)]) -> Result<T, String> {
-    names.iter().find(|(name, _)| *name == value).map(|(_, v)| *v).ok_or_else(|| {
-        let known: Vec<&str> = names.iter().map(|(name, _)| *name).collect();
-        format!("{field}: '{value}' is none of {}", known.join(", "))
-    })
+    names
+        .iter()
+        .find(|(name, _)| *name == value)
+        .map(|(_, v)| *v)
+        .ok_or_else(|| {
+            let known: Vec<&str> = names.iter().map(|(name, _)| *name).collect();
+            format!("{field}: '{value}' is none of {}", known.join(", "))
+        })
 }
 
 impl Settings {
@@ -88,7 +94,10 @@ impl Settings {
     /// A sentence about the first value that is not known; nothing was changed.
     pub fn apply_to(&self, options: &mut Options) -> Result<(), String> {
         let mut o = options.clone();
-        let lags: Vec<u64> = self.lags.as_ref().map_or_else(|| LATE.to_vec(), |l| l.iter().map(|s| (s.max(0.0) * 1000.0) as u64).collect());
+        let lags: Vec<u64> = self.lags.as_ref().map_or_else(
+            || LATE.to_vec(),
+            |l| l.iter().map(|s| (s.max(0.0) * 1000.0) as u64).collect(),
+        );
         let falls = |f: Falls| match f {
             Falls::AtOnce => CapacityFalls::AtOnce,
             Falls::Late => CapacityFalls::Late(lags.clone()),
@@ -101,28 +110,62 @@ impl Settings {
             o.capacity_after_delete = falls(f);
         }
         if let Some(v) = &self.capacity_write {
-            o.capacity_write = chosen("capacityWrite", v, &[("delta", CapacityWrite::Delta), ("level", CapacityWrite::Level)])?;
+            o.capacity_write = chosen(
+                "capacityWrite",
+                v,
+                &[
+                    ("delta", CapacityWrite::Delta),
+                    ("level", CapacityWrite::Level),
+                ],
+            )?;
         }
         if let Some(v) = &self.take_first {
-            o.take_first = chosen("takeFirst", v, &[("newest", TakeFirst::Newest), ("oldest", TakeFirst::Oldest)])?;
+            o.take_first = chosen(
+                "takeFirst",
+                v,
+                &[("newest", TakeFirst::Newest), ("oldest", TakeFirst::Oldest)],
+            )?;
         }
         if let Some(v) = &self.no_capacity {
-            o.no_capacity = chosen("noCapacity", v, &[("synchronous", NoCapacity::Synchronous), ("inside-operation", NoCapacity::InsideOperation)])?;
+            o.no_capacity = chosen(
+                "noCapacity",
+                v,
+                &[
+                    ("synchronous", NoCapacity::Synchronous),
+                    ("inside-operation", NoCapacity::InsideOperation),
+                ],
+            )?;
         }
         if let Some(v) = &self.allocation_error {
-            let names = [("allocation-failed", AllocationError::AllocationFailed), ("overconstrained", AllocationError::Overconstrained)];
+            let names = [
+                ("allocation-failed", AllocationError::AllocationFailed),
+                ("overconstrained", AllocationError::Overconstrained),
+            ];
             o.allocation_error = chosen("allocationError", v, &names)?;
         }
         if let Some(v) = &self.concurrent {
-            o.concurrent = chosen("concurrent", v, &[("refused", Concurrent::Refused), ("preempts", Concurrent::Preempts)])?;
+            o.concurrent = chosen(
+                "concurrent",
+                v,
+                &[
+                    ("refused", Concurrent::Refused),
+                    ("preempts", Concurrent::Preempts),
+                ],
+            )?;
         }
         let set = |to: &mut bool, from: Option<bool>| *to = from.unwrap_or(*to);
         set(&mut o.eviction_moves_etag, self.eviction_moves_etag);
-        set(&mut o.operation_end_moves_etag, self.operation_end_moves_etag);
+        set(
+            &mut o.operation_end_moves_etag,
+            self.operation_end_moves_etag,
+        );
         set(&mut o.eviction_shows_updating, self.eviction_shows_updating);
         set(&mut o.max_price_can_change, self.max_price_can_change);
         set(&mut o.instances_inherit_tags, self.instances_inherit_tags);
-        set(&mut o.operation_waits_for_instances, self.operation_waits_for_instances);
+        set(
+            &mut o.operation_waits_for_instances,
+            self.operation_waits_for_instances,
+        );
         o.quota_status = self.quota_status.unwrap_or(o.quota_status);
         o.price_status = self.price_status.unwrap_or(o.price_status);
         o.failing_boots = self.failing_boots.unwrap_or(o.failing_boots);
@@ -132,7 +175,10 @@ impl Settings {
         span(&mut o.boot, self.boot);
         span(&mut o.deletion, self.deletion);
         span(&mut o.eviction_notice, self.eviction_notice);
-        span(&mut o.simulated_eviction_notice, self.simulated_eviction_notice);
+        span(
+            &mut o.simulated_eviction_notice,
+            self.simulated_eviction_notice,
+        );
         *options = o;
         Ok(())
     }

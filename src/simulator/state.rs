@@ -120,10 +120,18 @@ impl State {
     /// Brings the books up to the world as it is.
     pub fn record(&mut self) {
         let now = self.region.now();
-        self.sets.retain(|key, _| self.region.sets.contains_key(key));
-        self.machines.retain(|(key, name), _| self.region.sets.get(key).is_some_and(|s| s.instances.contains_key(name)));
+        self.sets
+            .retain(|key, _| self.region.sets.contains_key(key));
+        self.machines.retain(|(key, name), _| {
+            self.region
+                .sets
+                .get(key)
+                .is_some_and(|s| s.instances.contains_key(name))
+        });
         for (key, set) in &self.region.sets {
-            let Some(record) = self.sets.get_mut(key) else { continue };
+            let Some(record) = self.sets.get_mut(key) else {
+                continue;
+            };
             let mut profile = None;
             for instance in set.instances.values() {
                 let state = (instance.provisioning_state(), instance.power_state());
@@ -136,16 +144,49 @@ impl State {
                     }
                 } else {
                     let profile = Arc::clone(profile.get_or_insert_with(|| {
-                        Arc::new(record.document.pointer("/properties/virtualMachineProfile").cloned().unwrap_or_default())
+                        Arc::new(
+                            record
+                                .document
+                                .pointer("/properties/virtualMachineProfile")
+                                .cloned()
+                                .unwrap_or_default(),
+                        )
                     }));
-                    let vm_id = ids::guid(self.seed, &format!("vm/{}/{}", key.resource_group, instance.name));
-                    self.machines.insert(id, MachineRecord { profile, vm_id, etag: 1, changed: now, state });
+                    let vm_id = ids::guid(
+                        self.seed,
+                        &format!("vm/{}/{}", key.resource_group, instance.name),
+                    );
+                    self.machines.insert(
+                        id,
+                        MachineRecord {
+                            profile,
+                            vm_id,
+                            etag: 1,
+                            changed: now,
+                            state,
+                        },
+                    );
                 }
             }
             let running = set.running();
-            let starting = set.instances.values().filter(|i| i.priority == Priority::Spot && i.provisioning_state() == "Creating").count() as u32;
-            let sample = Sample { at: now, spot: running.spot, starting, regular: running.regular, capacity: set.capacity, asked: record.asked };
-            if record.samples.back().is_none_or(|last| Sample { at: now, ..*last } != sample) {
+            let starting = set
+                .instances
+                .values()
+                .filter(|i| i.priority == Priority::Spot && i.provisioning_state() == "Creating")
+                .count() as u32;
+            let sample = Sample {
+                at: now,
+                spot: running.spot,
+                starting,
+                regular: running.regular,
+                capacity: set.capacity,
+                asked: record.asked,
+            };
+            if record
+                .samples
+                .back()
+                .is_none_or(|last| Sample { at: now, ..*last } != sample)
+            {
                 record.samples.push_back(sample);
                 while record.samples.len() > SAMPLES {
                     record.samples.pop_front();

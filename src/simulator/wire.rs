@@ -25,26 +25,43 @@ impl Call {
     #[must_use]
     pub fn new(method: &str, target: &str, headers: Vec<(String, String)>, body: Vec<u8>) -> Self {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        let segments = path.split('/').filter(|s| !s.is_empty()).map(|s| decoded(s, false)).collect();
+        let segments = path
+            .split('/')
+            .filter(|s| !s.is_empty())
+            .map(|s| decoded(s, false))
+            .collect();
         let query = query
             .split('&')
             .filter(|p| !p.is_empty())
             .map(|p| p.split_once('=').unwrap_or((p, "")))
             .map(|(k, v)| (decoded(k, true), decoded(v, true)))
             .collect();
-        Self { method: method.to_uppercase(), target: target.to_owned(), segments, query, headers, body }
+        Self {
+            method: method.to_uppercase(),
+            target: target.to_owned(),
+            segments,
+            query,
+            headers,
+            body,
+        }
     }
 
     /// A query parameter; names are compared without regard to case, as ARM does.
     #[must_use]
     pub fn parameter(&self, name: &str) -> Option<&str> {
-        self.query.iter().find(|(k, _)| k.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
+        self.query
+            .iter()
+            .find(|(k, _)| k.eq_ignore_ascii_case(name))
+            .map(|(_, v)| v.as_str())
     }
 
     /// A header.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(k, _)| k == name).map(|(_, v)| v.as_str())
+        self.headers
+            .iter()
+            .find(|(k, _)| k == name)
+            .map(|(_, v)| v.as_str())
     }
 
     /// Where the caller reached us: links in replies lead there again.
@@ -60,8 +77,18 @@ impl Call {
     pub fn json(&self) -> Result<Value, Reply> {
         match serde_json::from_slice(&self.body) {
             Ok(value @ Value::Object(_)) => Ok(value),
-            Ok(_) => Err(Reply::error(400, "InvalidRequestContent", "The request content was invalid and could not be deserialized: 'an object was expected'.", None)),
-            Err(e) => Err(Reply::error(400, "InvalidRequestContent", &format!("The request content was invalid and could not be deserialized: '{e}'."), None)),
+            Ok(_) => Err(Reply::error(
+                400,
+                "InvalidRequestContent",
+                "The request content was invalid and could not be deserialized: 'an object was expected'.",
+                None,
+            )),
+            Err(e) => Err(Reply::error(
+                400,
+                "InvalidRequestContent",
+                &format!("The request content was invalid and could not be deserialized: '{e}'."),
+                None,
+            )),
         }
     }
 }
@@ -71,7 +98,10 @@ fn decoded(text: &str, plus: bool) -> String {
     let mut out = Vec::with_capacity(bytes.len());
     let mut i = 0;
     while let Some(&byte) = bytes.get(i) {
-        let hex = bytes.get(i + 1..i + 3).and_then(|h| std::str::from_utf8(h).ok()).and_then(|h| u8::from_str_radix(h, 16).ok());
+        let hex = bytes
+            .get(i + 1..i + 3)
+            .and_then(|h| std::str::from_utf8(h).ok())
+            .and_then(|h| u8::from_str_radix(h, 16).ok());
         match (byte, hex) {
             (b'%', Some(value)) => {
                 out.push(value);
@@ -91,7 +121,9 @@ pub fn encoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(byte as char),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                out.push(byte as char)
+            }
             _ => out.push_str(&format!("%{byte:02X}")),
         }
     }
@@ -113,13 +145,21 @@ impl Reply {
     /// A reply with a body.
     #[must_use]
     pub const fn json(status: u16, body: Value) -> Self {
-        Self { status, headers: Vec::new(), body: Some(body) }
+        Self {
+            status,
+            headers: Vec::new(),
+            body: Some(body),
+        }
     }
 
     /// A reply without one.
     #[must_use]
     pub const fn empty(status: u16) -> Self {
-        Self { status, headers: Vec::new(), body: None }
+        Self {
+            status,
+            headers: Vec::new(),
+            body: None,
+        }
     }
 
     /// `{"error":{"code","message","target"?}}`
@@ -141,7 +181,12 @@ impl Reply {
     /// Something real Azure offers and this simulator does not.
     #[must_use]
     pub fn not_simulated(what: &str) -> Self {
-        Self::error(501, "NotSimulated", &format!("The simulator does not know {what}."), None)
+        Self::error(
+            501,
+            "NotSimulated",
+            &format!("The simulator does not know {what}."),
+            None,
+        )
     }
 
     /// Adds a header.
@@ -155,6 +200,10 @@ impl Reply {
 impl From<Refusal> for Reply {
     fn from(r: Refusal) -> Self {
         let reply = Self::error(r.status, r.code, &r.message, r.target);
-        if r.code == "ResourceNotFound" { reply.with("x-ms-failure-cause", "gateway") } else { reply }
+        if r.code == "ResourceNotFound" {
+            reply.with("x-ms-failure-cause", "gateway")
+        } else {
+            reply
+        }
     }
 }
