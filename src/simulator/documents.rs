@@ -78,6 +78,12 @@ pub fn fill_defaults(document: &mut Value) {
         default(document, "/properties", key, value);
     }
     const PROFILE: &str = "/properties/virtualMachineProfile";
+    default(
+        document,
+        &format!("{PROFILE}/storageProfile"),
+        "osDisk",
+        json!({}),
+    );
     let spot = document
         .pointer("/properties/virtualMachineProfile/priority")
         .and_then(Value::as_str)
