@@ -126,33 +126,79 @@ pub struct Write {
 pub fn judge(write: &Write) -> Option<Broken> {
     let broken = |law, fact: String| Some(Broken { law, fact });
     if !write.ours {
-        return broken(Law::OursOnly, "wrote to a scale set without our tag".to_owned());
+        return broken(
+            Law::OursOnly,
+            "wrote to a scale set without our tag".to_owned(),
+        );
     }
     if write.on_unknown {
-        return broken(Law::UnknownIsNotAbsent, "acted although something was unknown".to_owned());
+        return broken(
+            Law::UnknownIsNotAbsent,
+            "acted although something was unknown".to_owned(),
+        );
     }
     if write.seen_busy {
-        return broken(Law::OneAtATime, "wrote into a set that was seen at work".to_owned());
+        return broken(
+            Law::OneAtATime,
+            "wrote into a set that was seen at work".to_owned(),
+        );
     }
     if write.foreign_sizes > 0 {
-        return broken(Law::Price, format!("made {} instances of a size that is not declared", write.foreign_sizes));
+        return broken(
+            Law::Price,
+            format!(
+                "made {} instances of a size that is not declared",
+                write.foreign_sizes
+            ),
+        );
     }
     if write.removal {
         return None;
     }
     if write.takes && !write.proved {
-        return broken(Law::Proof, "took instances without two readings of the same facts".to_owned());
+        return broken(
+            Law::Proof,
+            "took instances without two readings of the same facts".to_owned(),
+        );
     }
     // Azure evicts Spot instances only: a regular one is never lost to others.
-    let kinds = [("regular", write.before.regular, write.after.regular, write.wanted.regular, 0), ("Spot", write.before.spot, write.after.spot, write.wanted.spot, write.raced)];
+    let kinds = [
+        (
+            "regular",
+            write.before.regular,
+            write.after.regular,
+            write.wanted.regular,
+            0,
+        ),
+        (
+            "Spot",
+            write.before.spot,
+            write.after.spot,
+            write.wanted.spot,
+            write.raced,
+        ),
+    ];
     for (kind, before, after, wanted, raced) in kinds {
         if after < before && after + raced < wanted.min(before + raced) {
-            return broken(Law::NothingWantedIsTaken, format!("{kind} {before} → {after}, wanted {wanted}, {raced} lost to others"));
+            return broken(
+                Law::NothingWantedIsTaken,
+                format!("{kind} {before} → {after}, wanted {wanted}, {raced} lost to others"),
+            );
         }
     }
-    let ceiling = write.wanted.total().max(write.held_before).max(write.capacity_before);
+    let ceiling = write
+        .wanted
+        .total()
+        .max(write.held_before)
+        .max(write.capacity_before);
     if write.held_after > ceiling {
-        return broken(Law::Ceiling, format!("{} instances, at most {ceiling} were asked for", write.held_after));
+        return broken(
+            Law::Ceiling,
+            format!(
+                "{} instances, at most {ceiling} were asked for",
+                write.held_after
+            ),
+        );
     }
     None
 }

@@ -32,7 +32,15 @@ struct Left {
     edits: u8,
 }
 
-const LIES: [Lie; 7] = [Lie::Blind, Lie::NoInstances, Lie::Old, Lie::OldInstances, Lie::OldSet, Lie::CapacityZero, Lie::CapacityLow];
+const LIES: [Lie; 7] = [
+    Lie::Blind,
+    Lie::NoInstances,
+    Lie::Old,
+    Lie::OldInstances,
+    Lie::OldSet,
+    Lie::CapacityZero,
+    Lie::CapacityLow,
+];
 
 fn steps(state: &State) -> Vec<Step> {
     let (twin, left) = (&state.twin, state.left);
@@ -45,7 +53,11 @@ fn steps(state: &State) -> Vec<Step> {
     } else if twin.region.now() >= twin.next_look {
         steps.push(Step::Look(Lie::Truth));
         if left.faults > 0 {
-            steps.extend(LIES.into_iter().filter(|lie| twin.can_lie(*lie)).map(Step::Look));
+            steps.extend(
+                LIES.into_iter()
+                    .filter(|lie| twin.can_lie(*lie))
+                    .map(Step::Look),
+            );
         }
     } else {
         steps.push(Step::Tick);
@@ -57,7 +69,14 @@ fn steps(state: &State) -> Vec<Step> {
         steps.extend([Step::Edit(1, 1), Step::Edit(2, 1)]);
     }
     if left.crashes > 0 {
-        steps.extend([Step::Crash { status_survives: true }, Step::Crash { status_survives: false }]);
+        steps.extend([
+            Step::Crash {
+                status_survives: true,
+            },
+            Step::Crash {
+                status_survives: false,
+            },
+        ]);
     }
     steps
 }
@@ -111,30 +130,49 @@ struct Node {
 
 /// Breadth first, so that the first counterexample is a shortest one.
 fn search(start: State, planner: Planner<'_>) -> Found {
-    let mut index: BTreeMap<(u64, Left), usize> = BTreeMap::from([((start.twin.key(), start.left), 0)]);
-    let mut nodes = vec![Node { from: None, next: 0, wrote: false, as_declared: false }];
+    let mut index: BTreeMap<(u64, Left), usize> =
+        BTreeMap::from([((start.twin.key(), start.left), 0)]);
+    let mut nodes = vec![Node {
+        from: None,
+        next: 0,
+        wrote: false,
+        as_declared: false,
+    }];
     let mut queue: VecDeque<(State, usize)> = VecDeque::from([(start, 0)]);
     while let Some((state, at)) = queue.pop_front() {
         nodes[at].as_declared = state.twin.is_as_declared();
         for (nth, step) in steps(&state).into_iter().enumerate() {
             let (next, broken) = take(&state, &step, planner);
             if let Some(broken) = broken {
-                return Found { states: nodes.len(), broken: Some((broken, path(&nodes, at, Some(step)))) };
+                return Found {
+                    states: nodes.len(),
+                    broken: Some((broken, path(&nodes, at, Some(step)))),
+                };
             }
             let Some(next) = next else { continue };
             let wrote = next.twin.writes > state.twin.writes;
-            let to = *index.entry((next.twin.key(), next.left)).or_insert_with(|| {
-                nodes.push(Node { from: Some((at, step.clone())), next: 0, wrote: false, as_declared: false });
-                queue.push_back((next, nodes.len() - 1));
-                nodes.len() - 1
-            });
+            let to = *index
+                .entry((next.twin.key(), next.left))
+                .or_insert_with(|| {
+                    nodes.push(Node {
+                        from: Some((at, step.clone())),
+                        next: 0,
+                        wrote: false,
+                        as_declared: false,
+                    });
+                    queue.push_back((next, nodes.len() - 1));
+                    nodes.len() - 1
+                });
             // The first step of a state is the one in which nothing goes wrong.
             if nth == 0 {
                 (nodes[at].next, nodes[at].wrote) = (to, wrote);
             }
         }
     }
-    Found { states: nodes.len(), broken: unhealed(&nodes).map(|(broken, at)| (broken, path(&nodes, at, None))) }
+    Found {
+        states: nodes.len(),
+        broken: unhealed(&nodes).map(|(broken, at)| (broken, path(&nodes, at, None))),
+    }
 }
 
 /// From every state, following the steps in which nothing goes wrong, one must come to a round in which everything is as
@@ -149,7 +187,8 @@ fn unhealed(nodes: &[Node]) -> Option<(Broken, usize)> {
             at = nodes[at].next;
         }
         if !heals[at] {
-            let round: Vec<usize> = trail[trail.iter().position(|node| *node == at).unwrap_or(0)..].to_vec();
+            let round: Vec<usize> =
+                trail[trail.iter().position(|node| *node == at).unwrap_or(0)..].to_vec();
             let law = if !round.iter().all(|node| nodes[*node].as_declared) {
                 Some(Law::Converges)
             } else if round.iter().any(|node| nodes[*node].wrote) {
@@ -158,7 +197,13 @@ fn unhealed(nodes: &[Node]) -> Option<(Broken, usize)> {
                 None
             };
             if let Some(law) = law {
-                return Some((Broken { law, fact: format!("goes round in {} steps for ever", round.len()) }, origin));
+                return Some((
+                    Broken {
+                        law,
+                        fact: format!("goes round in {} steps for ever", round.len()),
+                    },
+                    origin,
+                ));
             }
         }
         trail.into_iter().for_each(|node| heals[node] = true);
@@ -181,23 +226,43 @@ fn start(options: Options, left: Left) -> State {
     // Coarser steps than in production, so that time does not multiply the states; the relation to the lag is the same.
     desired.pace.motion = spotpool_core::units::Millis::seconds(20);
     desired.pace.rest = spotpool_core::units::Millis::seconds(60);
-    State { twin: Twin::new(Region::new(1, options), desired), left }
+    State {
+        twin: Twin::new(Region::new(1, options), desired),
+        left,
+    }
 }
 
 /// Every reading of Azure's documents; by default a half of them, chosen so that each option appears with each other one.
 fn worlds(full: bool) -> Vec<(String, Options)> {
     let mut worlds = Vec::new();
     for capacity_write in [CapacityWrite::Delta, CapacityWrite::Level] {
-        for falls in [CapacityFalls::AtOnce, CapacityFalls::Late(vec![40_000]), CapacityFalls::Never] {
+        for falls in [
+            CapacityFalls::AtOnce,
+            CapacityFalls::Late(vec![40_000]),
+            CapacityFalls::Never,
+        ] {
             for eviction_moves_etag in [true, false] {
-                let name = format!("{capacity_write:?}, capacity falls {falls:?}, eviction moves the ETag: {eviction_moves_etag}");
-                let options = Options { capacity_write, capacity_after_eviction: falls.clone(), capacity_after_delete: falls.clone(), eviction_moves_etag, ..Options::small() };
+                let name = format!(
+                    "{capacity_write:?}, capacity falls {falls:?}, eviction moves the ETag: {eviction_moves_etag}"
+                );
+                let options = Options {
+                    capacity_write,
+                    capacity_after_eviction: falls.clone(),
+                    capacity_after_delete: falls.clone(),
+                    eviction_moves_etag,
+                    ..Options::small()
+                };
                 worlds.push((name, options));
             }
         }
     }
     if !full {
-        worlds = worlds.into_iter().enumerate().filter(|(nth, _)| [0, 3, 4, 7, 8, 11].contains(nth)).map(|(_, world)| world).collect();
+        worlds = worlds
+            .into_iter()
+            .enumerate()
+            .filter(|(nth, _)| [0, 3, 4, 7, 8, 11].contains(nth))
+            .map(|(_, world)| world)
+            .collect();
     }
     worlds
 }
@@ -205,7 +270,12 @@ fn worlds(full: bool) -> Vec<(String, Options)> {
 #[test]
 fn every_state_of_a_small_world_keeps_the_laws_and_converges() {
     let full = std::env::var("SPOTPOOL_L1").is_ok_and(|size| size == "full");
-    let left = Left { faults: 1, crashes: 1, evictions: 1, edits: 1 };
+    let left = Left {
+        faults: 1,
+        crashes: 1,
+        evictions: 1,
+        edits: 1,
+    };
     let worlds = worlds(full);
     let started = std::time::Instant::now();
     // Worlds are independent: two threads share them.
@@ -213,10 +283,18 @@ fn every_state_of_a_small_world_keeps_the_laws_and_converges() {
         let halves: Vec<_> = (0..2)
             .map(|half| {
                 let share: Vec<_> = worlds.iter().skip(half).step_by(2).cloned().collect();
-                scope.spawn(move || share.into_iter().map(|(name, options)| (name, search(start(options, left), &plan))).collect::<Vec<_>>())
+                scope.spawn(move || {
+                    share
+                        .into_iter()
+                        .map(|(name, options)| (name, search(start(options, left), &plan)))
+                        .collect::<Vec<_>>()
+                })
             })
             .collect();
-        halves.into_iter().flat_map(|half| half.join().expect("a search does not panic")).collect()
+        halves
+            .into_iter()
+            .flat_map(|half| half.join().expect("a search does not panic"))
+            .collect()
     });
     let mut states = 0;
     for (name, found) in found {
@@ -226,5 +304,9 @@ fn every_state_of_a_small_world_keeps_the_laws_and_converges() {
             panic!("in the world “{name}” a law broke.\n  {broken}\n  after {steps:?}");
         }
     }
-    println!("{states} states in {} worlds: all laws hold in each, each converges and falls silent ({left:?}, {:.1} s)", worlds.len(), started.elapsed().as_secs_f64());
+    println!(
+        "{states} states in {} worlds: all laws hold in each, each converges and falls silent ({left:?}, {:.1} s)",
+        worlds.len(),
+        started.elapsed().as_secs_f64()
+    );
 }

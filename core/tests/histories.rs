@@ -19,20 +19,35 @@ fn random_histories_keep_the_laws_and_reach_what_is_reachable() {
     let count = number("SPOTPOOL_HISTORIES").unwrap_or(10_000);
     let started = std::time::Instant::now();
     let (sum, broken) = std::thread::scope(|scope| {
-        let halves: Vec<_> = (0..2).map(|half| scope.spawn(move || run(half, count))).collect();
-        halves.into_iter().fold((Tale::default(), Vec::new()), |(mut sum, mut broken), half| {
-            let (tale, more) = half.join().expect("a history does not panic");
-            add(&mut sum, &tale);
-            broken.extend(more);
-            (sum, broken)
-        })
+        let halves: Vec<_> = (0..2)
+            .map(|half| scope.spawn(move || run(half, count)))
+            .collect();
+        halves.into_iter().fold(
+            (Tale::default(), Vec::new()),
+            |(mut sum, mut broken), half| {
+                let (tale, more) = half.join().expect("a history does not panic");
+                add(&mut sum, &tale);
+                broken.extend(more);
+                (sum, broken)
+            },
+        )
     });
     println!(
         "{count} histories: {} looks ({} lied to), {} writes ({} lost or unanswered), {} evictions, {} crashes; {:.1} s",
-        sum.looks, sum.lies, sum.writes, sum.lost_writes, sum.evictions, sum.crashes, started.elapsed().as_secs_f64()
+        sum.looks,
+        sum.lies,
+        sum.writes,
+        sum.lost_writes,
+        sum.evictions,
+        sum.crashes,
+        started.elapsed().as_secs_f64()
     );
     let first: Vec<_> = broken.iter().take(5).collect();
-    assert!(broken.is_empty(), "{} of {count} histories broke a law; the first:\n{first:#?}\nReplay one with SPOTPOOL_SEED=<seed>", broken.len());
+    assert!(
+        broken.is_empty(),
+        "{} of {count} histories broke a law; the first:\n{first:#?}\nReplay one with SPOTPOOL_SEED=<seed>",
+        broken.len()
+    );
 }
 
 fn run(half: u64, count: u64) -> (Tale, Vec<(u64, String)>) {

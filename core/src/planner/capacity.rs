@@ -16,9 +16,19 @@ use super::summary::Stage;
 use super::{Step, act, wait};
 
 /// What to do about missing instances; `None` when none are missing.
-pub(super) fn grow(desired: &Desired, picture: &Picture<'_>, guard: &Guard, still: &Stillness, memory: &mut Memory, now: Timestamp) -> Option<Step> {
+pub(super) fn grow(
+    desired: &Desired,
+    picture: &Picture<'_>,
+    guard: &Guard,
+    still: &Stillness,
+    memory: &mut Memory,
+    now: Timestamp,
+) -> Option<Step> {
     let (alive, capacity) = (picture.alive(), picture.set.capacity);
-    let need = desired.total().checked_sub(alive).filter(|need| *need > 0)?;
+    let need = desired
+        .total()
+        .checked_sub(alive)
+        .filter(|need| *need > 0)?;
     let vm_size = match open_size(desired, memory, now) {
         Ok(vm_size) => vm_size,
         Err(closed) => {
@@ -26,11 +36,25 @@ pub(super) fn grow(desired: &Desired, picture: &Picture<'_>, guard: &Guard, stil
             return Some(wait(Stage::Refused(closed), until));
         }
     };
-    let ask = portion(need, picture.short(desired, Priority::Regular), memory.kept.closed(&vm_size));
+    let ask = portion(
+        need,
+        picture.short(desired, Priority::Regular),
+        memory.kept.closed(&vm_size),
+    );
     let (low, high) = (alive + ask, capacity + ask);
     let resize = |capacity, message| {
-        let action = Action::Resize { capacity, base: desired.regular, vm_size: vm_size.clone(), guard: guard.clone(), proof: None };
-        let reason = if memory.process.to_replace > 0 { Reason::ReplacementRequested } else { Reason::ScalingUp };
+        let action = Action::Resize {
+            capacity,
+            base: desired.regular,
+            vm_size: vm_size.clone(),
+            guard: guard.clone(),
+            proof: None,
+        };
+        let reason = if memory.process.to_replace > 0 {
+            Reason::ReplacementRequested
+        } else {
+            Reason::ScalingUp
+        };
         act(action, Because { reason, message })
     };
     let settled = still.proof(desired.pace.settle).is_some();
@@ -41,25 +65,65 @@ pub(super) fn grow(desired: &Desired, picture: &Picture<'_>, guard: &Guard, stil
     }
     if !settled && capacity > alive {
         // Evicted instances leave the list before they leave the capacity. Written now, the rest of the fall would come on top.
-        let message = format!("{need} of {} instances are missing; capacity still reads {capacity}", desired.total());
-        return Some(wait(Stage::Settling { message }, now + pause(desired, still, memory)));
+        let message = format!(
+            "{need} of {} instances are missing; capacity still reads {capacity}",
+            desired.total()
+        );
+        return Some(wait(
+            Stage::Settling { message },
+            now + pause(desired, still, memory),
+        ));
     }
-    if !settled && memory.process.believed.is_none_or(|believed| low < believed) {
+    if !settled
+        && memory
+            .process
+            .believed
+            .is_none_or(|believed| low < believed)
+    {
         // If the capacity really were as high as it was, writing less would take instances away.
-        let message = format!("{need} of {} instances are missing; capacity reads {capacity}, less than it was: waits for a second reading", desired.total());
-        return Some(wait(Stage::Settling { message }, now + pause(desired, still, memory)));
+        let message = format!(
+            "{need} of {} instances are missing; capacity reads {capacity}, less than it was: waits for a second reading",
+            desired.total()
+        );
+        return Some(wait(
+            Stage::Settling { message },
+            now + pause(desired, still, memory),
+        ));
     }
     if low > capacity {
         memory.process.rewrite = None;
-        return Some(resize(low, format!("{alive} of {} instances exist, capacity reads {capacity}: set to {low}", desired.total())));
+        return Some(resize(
+            low,
+            format!(
+                "{alive} of {} instances exist, capacity reads {capacity}: set to {low}",
+                desired.total()
+            ),
+        ));
     }
-    let proved = picture.set.state == super::Provisioning::Succeeded && memory.process.rewrite.as_ref().is_some_and(|rewrite| rewrite.vm_size() == &vm_size);
+    let proved = picture.set.state == super::Provisioning::Succeeded
+        && memory
+            .process
+            .rewrite
+            .as_ref()
+            .is_some_and(|rewrite| rewrite.vm_size() == &vm_size);
     Some(if proved {
         memory.process.rewrite = None;
-        resize(high, format!("{need} of {} instances are missing and asking for {capacity} again made none: set to {high}", desired.total()))
+        resize(
+            high,
+            format!(
+                "{need} of {} instances are missing and asking for {capacity} again made none: set to {high}",
+                desired.total()
+            ),
+        )
     } else {
         memory.process.rewrite = Some(Rewrite::under(still, &vm_size, now));
-        resize(capacity, format!("{need} of {} instances are missing and capacity has stayed {capacity}: ask for it again", desired.total()))
+        resize(
+            capacity,
+            format!(
+                "{need} of {} instances are missing and capacity has stayed {capacity}: ask for it again",
+                desired.total()
+            ),
+        )
     })
 }
 
@@ -86,15 +150,34 @@ fn pause(desired: &Desired, still: &Stillness, memory: &Memory) -> Millis {
 
 /// What to believe of the capacity after another reading. It is raised at once and lowered only by proof: Azure has been
 /// seen to report a capacity far below the facts, and a write below the true one deletes instances.
-pub(super) fn believe(desired: &Desired, picture: &Picture<'_>, still: &Stillness, believed: Option<Count>) -> Option<Count> {
+pub(super) fn believe(
+    desired: &Desired,
+    picture: &Picture<'_>,
+    still: &Stillness,
+    believed: Option<Count>,
+) -> Option<Count> {
     let capacity = picture.set.capacity;
-    if still.proof(desired.pace.settle).is_some() { Some(capacity.max(picture.alive())) } else { believed.map(|believed| believed.max(capacity)) }
+    if still.proof(desired.pace.settle).is_some() {
+        Some(capacity.max(picture.alive()))
+    } else {
+        believed.map(|believed| believed.max(capacity))
+    }
 }
 
 /// The best size that may be asked for now, or the refusal that ends first.
-pub(super) fn open_size(desired: &Desired, memory: &Memory, now: Timestamp) -> Result<VmSize, Closed> {
+pub(super) fn open_size(
+    desired: &Desired,
+    memory: &Memory,
+    now: Timestamp,
+) -> Result<VmSize, Closed> {
     let shut = |closed: &&Closed| closed.until > now;
-    let general = memory.kept.closed.iter().filter(shut).filter(|closed| !closed.refusal.kind.is_about_the_size()).max_by_key(|closed| closed.until);
+    let general = memory
+        .kept
+        .closed
+        .iter()
+        .filter(shut)
+        .filter(|closed| !closed.refusal.kind.is_about_the_size())
+        .max_by_key(|closed| closed.until);
     if let Some(closed) = general {
         return Err(closed.clone());
     }
@@ -102,7 +185,9 @@ pub(super) fn open_size(desired: &Desired, memory: &Memory, now: Timestamp) -> R
     for vm_size in &desired.vm_sizes {
         match memory.kept.closed(vm_size).filter(shut) {
             None => return Ok(vm_size.clone()),
-            Some(closed) if earliest.is_none_or(|first| closed.until < first.until) => earliest = Some(closed),
+            Some(closed) if earliest.is_none_or(|first| closed.until < first.until) => {
+                earliest = Some(closed)
+            }
             Some(_) => {}
         }
     }
@@ -111,9 +196,16 @@ pub(super) fn open_size(desired: &Desired, memory: &Memory, now: Timestamp) -> R
 }
 
 /// A reading that cannot be true, or not for long: report it once, do nothing, look again.
-pub(super) fn implausible(desired: &Desired, picture: &Picture<'_>, memory: &mut Memory, now: Timestamp) -> Step {
+pub(super) fn implausible(
+    desired: &Desired,
+    picture: &Picture<'_>,
+    memory: &mut Memory,
+    now: Timestamp,
+) -> Step {
     let (alive, capacity): (Count, Count) = (picture.alive(), picture.set.capacity);
     memory.process.implausible = true;
-    let message = format!("capacity reads {capacity} although {alive} instances exist: nothing is changed until the two agree");
+    let message = format!(
+        "capacity reads {capacity} although {alive} instances exist: nothing is changed until the two agree"
+    );
     wait(Stage::Implausible { message }, now + desired.pace.motion)
 }

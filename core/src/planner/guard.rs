@@ -67,8 +67,15 @@ impl Stillness {
     pub(super) fn after(before: Option<Self>, desired: &Desired, picture: &Picture<'_>) -> Self {
         let subject = Subject::of(desired, picture);
         match before {
-            Some(before) if before.subject == subject => Self { latest: picture.at, ..before },
-            _ => Self { subject, since: picture.at, latest: picture.at },
+            Some(before) if before.subject == subject => Self {
+                latest: picture.at,
+                ..before
+            },
+            _ => Self {
+                subject,
+                since: picture.at,
+                latest: picture.at,
+            },
         }
     }
 
@@ -79,7 +86,10 @@ impl Stillness {
 
     /// The proof, once two readings of the same facts lie a settle time apart.
     pub(super) fn proof(&self, settle: Millis) -> Option<Proof> {
-        (self.lasted() >= settle && self.latest > self.since).then_some(Proof { since: self.since, until: self.latest })
+        (self.lasted() >= settle && self.latest > self.since).then_some(Proof {
+            since: self.since,
+            until: self.latest,
+        })
     }
 }
 
@@ -95,14 +105,21 @@ pub struct Rewrite {
 impl Rewrite {
     /// Remembers the facts under which the capacity is written again.
     pub(super) fn under(still: &Stillness, vm_size: &VmSize, now: Timestamp) -> Self {
-        Self { subject: still.subject.clone(), vm_size: vm_size.clone(), latest: now }
+        Self {
+            subject: still.subject.clone(),
+            vm_size: vm_size.clone(),
+            latest: now,
+        }
     }
 
     /// The rewrite as long as every reading since shows the same facts, without gaps in which an instance could have come and
     /// gone again. Once they differ it proves nothing any more, even if they come back.
     pub(super) fn unless_changed(self, desired: &Desired, picture: &Picture<'_>) -> Option<Self> {
         let watched = picture.at - self.latest <= Millis(desired.pace.motion.0.saturating_mul(3));
-        (watched && self.subject == Subject::of(desired, picture)).then_some(Self { latest: picture.at, ..self })
+        (watched && self.subject == Subject::of(desired, picture)).then_some(Self {
+            latest: picture.at,
+            ..self
+        })
     }
 
     /// The size that was asked for.
@@ -113,15 +130,31 @@ impl Rewrite {
 
 impl Stillness {
     /// The same stillness told relative to `now` and under other names.
-    pub(super) fn relative(&self, retime: &dyn Fn(Timestamp) -> Timestamp, rename: &dyn Fn(&InstanceName) -> InstanceName) -> Self {
-        Self { subject: self.subject.renamed(rename), since: retime(self.since), latest: retime(self.latest) }
+    pub(super) fn relative(
+        &self,
+        retime: &dyn Fn(Timestamp) -> Timestamp,
+        rename: &dyn Fn(&InstanceName) -> InstanceName,
+    ) -> Self {
+        Self {
+            subject: self.subject.renamed(rename),
+            since: retime(self.since),
+            latest: retime(self.latest),
+        }
     }
 }
 
 impl Rewrite {
     /// The same told relative to another time and under other names.
-    pub(super) fn relative(&self, retime: &dyn Fn(Timestamp) -> Timestamp, rename: &dyn Fn(&InstanceName) -> InstanceName) -> Self {
-        Self { subject: self.subject.renamed(rename), vm_size: self.vm_size.clone(), latest: retime(self.latest) }
+    pub(super) fn relative(
+        &self,
+        retime: &dyn Fn(Timestamp) -> Timestamp,
+        rename: &dyn Fn(&InstanceName) -> InstanceName,
+    ) -> Self {
+        Self {
+            subject: self.subject.renamed(rename),
+            vm_size: self.vm_size.clone(),
+            latest: retime(self.latest),
+        }
     }
 }
 
@@ -132,14 +165,30 @@ impl Subject {
             Phase::Stopping => Standing::Leaving,
             Phase::Starting | Phase::Running | Phase::Unknown => Standing::Sound,
         };
-        let mut instances: Vec<_> = picture.instances.iter().map(|one| (one.name.clone(), standing(one.phase))).collect();
+        let mut instances: Vec<_> = picture
+            .instances
+            .iter()
+            .map(|one| (one.name.clone(), standing(one.phase)))
+            .collect();
         instances.sort_by(|a, b| a.0.cmp(&b.0));
-        Self { generation: desired.generation, wanted: (desired.regular, desired.spot), capacity: picture.set.capacity, instances }
+        Self {
+            generation: desired.generation,
+            wanted: (desired.regular, desired.spot),
+            capacity: picture.set.capacity,
+            instances,
+        }
     }
 
     fn renamed(&self, rename: &dyn Fn(&InstanceName) -> InstanceName) -> Self {
-        let mut instances: Vec<_> = self.instances.iter().map(|(name, standing)| (rename(name), *standing)).collect();
+        let mut instances: Vec<_> = self
+            .instances
+            .iter()
+            .map(|(name, standing)| (rename(name), *standing))
+            .collect();
         instances.sort_by(|a, b| a.0.cmp(&b.0));
-        Self { instances, ..self.clone() }
+        Self {
+            instances,
+            ..self.clone()
+        }
     }
 }

@@ -89,7 +89,11 @@ impl Kept {
 impl Memory {
     /// The same memory told without what cannot matter to later decisions: absolute times, instance names, tallies.
     /// Two memories that are equal in this form decide alike; an exhaustive search visits only one of them.
-    pub(crate) fn relative(&self, now: Timestamp, rename: &dyn Fn(&InstanceName) -> InstanceName) -> Self {
+    pub(crate) fn relative(
+        &self,
+        now: Timestamp,
+        rename: &dyn Fn(&InstanceName) -> InstanceName,
+    ) -> Self {
         const LONG_AGO: i64 = -5 * 60_000;
         let retime = |at: Timestamp| Timestamp((at - now).0.max(LONG_AGO));
         let mut memory = self.clone();
@@ -100,9 +104,17 @@ impl Memory {
         kept.evictions = 0;
         kept.last_eviction = None;
         kept.below_since = None;
-        process.last_write = process.last_write.map(|at| Timestamp(if at >= now { 0 } else { -1 }));
-        process.still = process.still.as_ref().map(|still| still.relative(&retime, rename));
-        process.rewrite = process.rewrite.as_ref().map(|rewrite| rewrite.relative(&retime, rename));
+        process.last_write = process
+            .last_write
+            .map(|at| Timestamp(if at >= now { 0 } else { -1 }));
+        process.still = process
+            .still
+            .as_ref()
+            .map(|still| still.relative(&retime, rename));
+        process.rewrite = process
+            .rewrite
+            .as_ref()
+            .map(|rewrite| rewrite.relative(&retime, rename));
         process.unexplained = None;
         process.spot_seen = process.spot_seen.iter().map(rename).collect();
         process.to_replace = process.to_replace.min(1);

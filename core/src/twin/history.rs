@@ -6,7 +6,10 @@
 use super::{Fate, LONGEST_LAG, Lie, PLACE, Planner, Twin, heals, small_pool};
 use crate::laws::{Broken, Law};
 use crate::units::VmSize;
-use crate::world::{CapacityFalls, CapacityWrite, Options, Precondition, Priority, Region, SetChange, SPOT_CORES, Span, splitmix64};
+use crate::world::{
+    CapacityFalls, CapacityWrite, Options, Precondition, Priority, Region, SPOT_CORES, SetChange,
+    Span, splitmix64,
+};
 
 const MINUTE: u64 = 60_000;
 /// When faults stop.
@@ -79,9 +82,15 @@ pub fn tell_aloud(seed: u64, planner: Planner<'_>) -> Tale {
 }
 
 fn live(seed: u64, planner: Planner<'_>, aloud: bool) -> Tale {
-    let mut dice = Dice { state: splitmix64(seed) };
+    let mut dice = Dice {
+        state: splitmix64(seed),
+    };
     let mut tale = Tale::default();
-    let forever = if seed % 2 == 0 { Forever::Nothing } else { dice.one_of(&[Forever::FirstSizeGone, Forever::NoSpotQuota]) };
+    let forever = if seed % 2 == 0 {
+        Forever::Nothing
+    } else {
+        dice.one_of(&[Forever::FirstSizeGone, Forever::NoSpotQuota])
+    };
     let mut twin = Twin::new(Region::new(seed, options(&mut dice)), pool(&mut dice));
     twin.story = aloud.then(|| vec![format!("{forever:?} {:?}", twin.region.options)]);
     let foreign = dice.percent(4).then(|| occupy(&mut twin));
@@ -124,14 +133,23 @@ fn live(seed: u64, planner: Planner<'_>, aloud: bool) -> Tale {
     }
     if let Some(was) = foreign {
         // Somebody else's set of our name: there is nothing to reach, and nothing may have been touched.
-        let untouched = twin.region.set(PLACE.0, PLACE.1).is_some_and(|set| (set.capacity, set.tags.len(), set.instances.len()) == was);
+        let untouched = twin
+            .region
+            .set(PLACE.0, PLACE.1)
+            .is_some_and(|set| (set.capacity, set.tags.len(), set.instances.len()) == was);
         if !untouched && tale.broken.is_none() {
-            tale.broken = Some(Broken { law: Law::OursOnly, fact: "a set of somebody else's was changed".to_owned() });
+            tale.broken = Some(Broken {
+                law: Law::OursOnly,
+                fact: "a set of somebody else's was changed".to_owned(),
+            });
         }
         tale.story = twin.story.take().unwrap_or_default();
         return tale;
     }
-    tale.broken = tale.broken.take().or_else(|| mend(&mut twin, forever, planner));
+    tale.broken = tale
+        .broken
+        .take()
+        .or_else(|| mend(&mut twin, forever, planner));
     tale.writes = u64::from(twin.writes);
     tale.story = twin.story.take().unwrap_or_default();
     tale
@@ -139,13 +157,26 @@ fn live(seed: u64, planner: Planner<'_>, aloud: bool) -> Tale {
 
 /// Puts a set of our name, but not ours, into the region.
 fn occupy(twin: &mut Twin) -> (u32, usize, usize) {
-    let change = SetChange { capacity: Some(3), vm_size: Some(FIRST_SIZE.to_owned()), priority: Some(Priority::Regular), ..SetChange::default() };
-    let _ = twin.region.put(PLACE.0, PLACE.1, &change, Precondition::None);
-    twin.region.set(PLACE.0, PLACE.1).map_or((0, 0, 0), |set| (set.capacity, set.tags.len(), set.instances.len()))
+    let change = SetChange {
+        capacity: Some(3),
+        vm_size: Some(FIRST_SIZE.to_owned()),
+        priority: Some(Priority::Regular),
+        ..SetChange::default()
+    };
+    let _ = twin
+        .region
+        .put(PLACE.0, PLACE.1, &change, Precondition::None);
+    twin.region.set(PLACE.0, PLACE.1).map_or((0, 0, 0), |set| {
+        (set.capacity, set.tags.len(), set.instances.len())
+    })
 }
 
 fn options(dice: &mut Dice) -> Options {
-    let falls = [CapacityFalls::AtOnce, CapacityFalls::Late(vec![0, 15_000, 40_000]), CapacityFalls::Never];
+    let falls = [
+        CapacityFalls::AtOnce,
+        CapacityFalls::Late(vec![0, 15_000, 40_000]),
+        CapacityFalls::Never,
+    ];
     Options {
         capacity_after_eviction: dice.one_of(&falls),
         capacity_after_delete: dice.one_of(&falls),
@@ -153,8 +184,14 @@ fn options(dice: &mut Dice) -> Options {
         operation_end_moves_etag: dice.percent(50),
         eviction_shows_updating: dice.percent(50),
         capacity_write: dice.one_of(&[CapacityWrite::Delta, CapacityWrite::Level]),
-        take_first: dice.one_of(&[crate::world::TakeFirst::Newest, crate::world::TakeFirst::Oldest]),
-        no_capacity: dice.one_of(&[crate::world::NoCapacity::Synchronous, crate::world::NoCapacity::InsideOperation]),
+        take_first: dice.one_of(&[
+            crate::world::TakeFirst::Newest,
+            crate::world::TakeFirst::Oldest,
+        ]),
+        no_capacity: dice.one_of(&[
+            crate::world::NoCapacity::Synchronous,
+            crate::world::NoCapacity::InsideOperation,
+        ]),
         operation: Span::between(5_000, 40_000),
         boot: Span::between(20_000, 100_000),
         deletion: Span::between(10_000, 45_000),
@@ -165,7 +202,10 @@ fn options(dice: &mut Dice) -> Options {
 
 fn pool(dice: &mut Dice) -> crate::planner::Desired {
     let (regular, spot) = (dice.below(4), dice.below(9));
-    let mut pool = small_pool(u32::try_from(regular).unwrap_or(0), u32::try_from(spot).unwrap_or(0));
+    let mut pool = small_pool(
+        u32::try_from(regular).unwrap_or(0),
+        u32::try_from(spot).unwrap_or(0),
+    );
     pool.vm_sizes = vec![VmSize::from(FIRST_SIZE), VmSize::from(SECOND_SIZE)];
     pool
 }
@@ -173,7 +213,10 @@ fn pool(dice: &mut Dice) -> crate::planner::Desired {
 /// Something that is not ours to decide.
 fn happen(twin: &mut Twin, dice: &mut Dice, tale: &mut Tale) {
     match dice.below(10) {
-        0 | 1 => twin.edit(u32::try_from(dice.below(4)).unwrap_or(0), u32::try_from(dice.below(9)).unwrap_or(0)),
+        0 | 1 => twin.edit(
+            u32::try_from(dice.below(4)).unwrap_or(0),
+            u32::try_from(dice.below(9)).unwrap_or(0),
+        ),
         2 => crash(twin, dice, tale),
         3 => another_hand(twin, dice),
         4 => {
@@ -199,11 +242,21 @@ fn crash(twin: &mut Twin, dice: &mut Dice, tale: &mut Tale) {
 
 /// Somebody else raises the capacity of our set.
 fn another_hand(twin: &mut Twin, dice: &mut Dice) {
-    if let Some(capacity) = twin.region.set(PLACE.0, PLACE.1).filter(|set| set.tags.contains_key("spotpool_owner")).map(|set| set.capacity) {
+    if let Some(capacity) = twin
+        .region
+        .set(PLACE.0, PLACE.1)
+        .filter(|set| set.tags.contains_key("spotpool_owner"))
+        .map(|set| set.capacity)
+    {
         let more = 1 + u32::try_from(dice.below(2)).unwrap_or(0);
-        let change = SetChange { capacity: Some(capacity + more), ..SetChange::default() };
+        let change = SetChange {
+            capacity: Some(capacity + more),
+            ..SetChange::default()
+        };
         // It may be refused like any other write; then nothing happened.
-        let _ = twin.region.patch(PLACE.0, PLACE.1, &change, Precondition::None);
+        let _ = twin
+            .region
+            .patch(PLACE.0, PLACE.1, &change, Precondition::None);
     }
 }
 
@@ -225,7 +278,9 @@ fn draw_lie(twin: &Twin, dice: &mut Dice, misread: &mut Option<u64>) -> Lie {
     }
     if matches!(lie, Lie::CapacityZero | Lie::CapacityLow) {
         match *misread {
-            Some(first) if now > first + LONGEST_LAG && now < first + 10 * LONGEST_LAG => return Lie::Truth,
+            Some(first) if now > first + LONGEST_LAG && now < first + 10 * LONGEST_LAG => {
+                return Lie::Truth;
+            }
             Some(first) if now <= first + LONGEST_LAG => {}
             _ => *misread = Some(now),
         }
@@ -246,7 +301,8 @@ fn mend(twin: &mut Twin, forever: Forever, planner: Planner<'_>) -> Option<Broke
         Forever::Nothing => heals(twin, planner, PATIENCE),
         Forever::FirstSizeGone => {
             for priority in [Priority::Spot, Priority::Regular] {
-                twin.region.limit_capacity(FIRST_SIZE, None, priority, Some(0));
+                twin.region
+                    .limit_capacity(FIRST_SIZE, None, priority, Some(0));
             }
             heals(twin, planner, PATIENCE)
         }
@@ -270,9 +326,19 @@ fn reaches_regular(twin: &mut Twin, planner: Planner<'_>) -> Option<Broken> {
     }
     // Where a capacity stays above what exists for ever, asking for it again is all that is safe in every reading of Azure's
     // documents, and without Spot quota that is refused: the regular instances cannot be had without a risk to the others.
-    let stuck = twin.region.set(PLACE.0, PLACE.1).is_some_and(|set| set.capacity > twin.kinds().total());
+    let stuck = twin
+        .region
+        .set(PLACE.0, PLACE.1)
+        .is_some_and(|set| set.capacity > twin.kinds().total());
     if stuck {
         return None;
     }
-    Some(Broken { law: Law::Converges, fact: format!("without Spot quota: {:?} of {:?}", twin.kinds(), twin.wanted()) })
+    Some(Broken {
+        law: Law::Converges,
+        fact: format!(
+            "without Spot quota: {:?} of {:?}",
+            twin.kinds(),
+            twin.wanted()
+        ),
+    })
 }
