@@ -1,1 +1,281 @@
-//! (being written)
+//! Azure behind the port [`Cloud`]: looks at a pool's scale set and instances, and carries out one action.
+//!
+//! ```text
+//! look ─▶ operation (one poll) ─▶ scale_set (GET) ─▶ instances (paged list) ─▶ Observed
+//! act  ─▶ bodies ─▶ azure_mgmt_compute ─▶ policies ─▶ transport ─▶ Azure ─▶ errors ─▶ Answer
+//! ```
+//!
+//! azure_mgmt_compute builds requests and follows pages; login, deadlines, errors and operations are ours (crates.md says why).
+//! Its builders are only ever used by `.send()`: awaited, they would send the PUT again as their way of polling. Nothing is retried:
+//! what failed, the controller sees on its next look.
+
+mod arm_error;
+mod bodies;
+mod credential;
+mod errors;
+mod instances;
+mod operation;
+mod options;
+mod policies;
+mod scale_set;
+pub mod tags;
+mod transport;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+
+pub use arm_error::ArmError;
+pub use credential::{CredentialKind, LoginError};
+pub use options::{AzureOptions, Now, SetupError};
+pub use transport::CallError;
+pub use wire::{Network, Wire, WireError};
+
+use async_trait::async_trait;
+use azure_core_legacy as ac;
+use azure_mgmt_compute::package_2024_07_01::{Client, models};
+use http::HeaderMap;
+use reqwest::Url;
+use serde_json::Value;
+use spotpool_core::planner::{Action, Answer, Blind, Instance, Observed, ScaleSet};
+use spotpool_core::units::{Etag, Seen, Timestamp};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::cloud::{Calls, Cloud, Look, OperationRef, PoolRef, Receipt, Shape};
+use credential::{Env, Login};
+use operation::Progress;
+use options::{Reach, check, is_loopback};
+use policies::{StripNulls, Tap};
+use transport::Transport;
+
+/// The pages of one list may take as long as this many calls.
+const PAGES_DEADLINES: u32 = 4;
+
+/// Azure. One for the whole installation; cheap to share.
+pub struct Azure {
+    transport: Arc<Transport>,
+    endpoint: Url,
+    client: Client,
+    deadline: Duration,
+    now: Now,
+}
+
+impl fmt::Debug for Azure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Azure").field("transport", &self.transport).finish_non_exhaustive()
+    }
+}
+
+impl Azure {
+    /// Over the real network, with the environment's credentials. Asks nobody anything yet.
+    ///
+    /// # Errors
+    /// When the endpoint, the credential or TLS cannot be used.
+    pub fn new(options: AzureOptions) -> Result<Self, SetupError> {
+        let loopback = check(&options.endpoint)? == Reach::PlainLoopback || is_loopback(&options.endpoint);
+        let wire = Arc::new(Network::new(options.connect, loopback)?);
+        Self::over(wire, options)
+    }
+
+    /// Over another wire, for example to an Azure in the same process.
+    ///
+    /// # Errors
+    /// When the endpoint or the credential cannot be used.
+    pub fn over(wire: Arc<dyn Wire>, options: AzureOptions) -> Result<Self, SetupError> {
+        let login = match check(&options.endpoint)? {
+            Reach::PlainLoopback => Login::Loopback,
+            Reach::Encrypted => {
+                let audience = options.audience.clone().unwrap_or_else(|| options.endpoint.origin().ascii_serialization());
+                let env: &Env<'_> = &|name| std::env::var(name).ok().filter(|value| !value.is_empty());
+                Login::new(options.credential, env, &audience, options.now.clone())?
+            }
+        };
+        Ok(Self::assemble(wire, login, options))
+    }
+
+    fn assemble(wire: Arc<dyn Wire>, login: Login, options: AzureOptions) -> Self {
+        let transport = Arc::new(Transport::new(wire, options.endpoint.clone(), login, options.deadline, options.now.clone()));
+        let client = client(&transport, &options.endpoint, Arc::new(StripNulls));
+        Self { transport, endpoint: options.endpoint, client, deadline: options.deadline, now: options.now }
+    }
+
+    fn now(&self) -> Timestamp {
+        (self.now)()
+    }
+
+    /// The scale set as JSON, with its `ETag` header.
+    async fn fetch(&self, pool: &PoolRef) -> Result<(Vec<u8>, Option<String>), CallError> {
+        let sets = self.client.virtual_machine_scale_sets_client();
+        let answer = sets.get(&pool.resource_group, &pool.scale_set, &pool.subscription).send().await?.into_raw_response();
+        let (_, headers, body) = answer.deconstruct();
+        let etag = headers.get_optional_string(&ac::headers::ETAG);
+        Ok((body.collect().await?.to_vec(), etag))
+    }
+
+    async fn look_at_instances(&self, pool: &PoolRef) -> Seen<Vec<Instance>, Blind> {
+        let at = self.now();
+        let tap = Tap::default();
+        let client = client(&self.transport, &self.endpoint, Arc::new(tap.clone()));
+        // Every page has its own deadline; together they must not hold up the pool for an hour.
+        let whole = self.deadline.saturating_mul(PAGES_DEADLINES);
+        let list = tokio::time::timeout(whole, instances::list(&client, &tap, pool)).await;
+        match list.unwrap_or_else(|_| Err(CallError::NoAnswer { fact: format!("the list of instances took longer than {whole:?}") })) {
+            Ok(value) => Seen::Known { value, at },
+            Err(error) => Seen::Unknown(errors::blind(&error, self.now())),
+        }
+    }
+
+    async fn look_at_set(&self, pool: &PoolRef) -> Seen<Option<ScaleSet>, Blind> {
+        let at = self.now();
+        match self.fetch(pool).await {
+            Ok((body, etag)) => match scale_set::read(&body, etag.as_deref()) {
+                Ok(set) => Seen::Known { value: Some(set), at },
+                Err(fact) => Seen::Unknown(Blind::Unreachable { fact }),
+            },
+            Err(error) if errors::is_absent(&error) => Seen::Known { value: None, at },
+            Err(error) => Seen::Unknown(errors::blind(&error, self.now())),
+        }
+    }
+
+    /// Carries out an action as far as Azure's answer.
+    async fn send(&self, pool: &PoolRef, shape: &Shape, action: &Action) -> Result<Accepted, Declined> {
+        let sets = self.client.virtual_machine_scale_sets_client();
+        let (group, name, subscription) = (&pool.resource_group, &pool.scale_set, &pool.subscription);
+        let answer = match action {
+            Action::Create { capacity, base, vm_size, model } => {
+                let tags = tags::merged(&Default::default(), &shape.tags, &pool.owner, model, self.now());
+                let body = bodies::create(pool, shape, *capacity, *base, vm_size, &tags);
+                sets.create_or_update(group, name, body, subscription).if_none_match("*").send().await?.into_raw_response()
+            }
+            Action::Resize { capacity, base, vm_size, guard, .. } => {
+                let body = bodies::resize(*capacity, *base, vm_size);
+                sets.update(group, name, body, subscription).if_match(guard.etag().as_str()).send().await?.into_raw_response()
+            }
+            Action::Reshape { base, model, guard } => {
+                // PATCH replaces all tags at once: what others have put on must be read first, and from the very version that the guard names.
+                let there = self.tags_of(pool, guard.etag()).await?;
+                let tags = tags::merged(&there, &shape.tags, &pool.owner, model, self.now());
+                let body = bodies::reshape(shape, *base, &tags);
+                sets.update(group, name, body, subscription).if_match(guard.etag().as_str()).send().await?.into_raw_response()
+            }
+            Action::Replace { instances, .. } => {
+                let instance_ids = instances.iter().map(|name| name.0.clone()).collect();
+                let body = models::VirtualMachineScaleSetVmInstanceRequiredIDs { instance_ids };
+                sets.delete_instances(group, name, body, subscription).send().await?.into_raw_response()
+            }
+            Action::Remove { .. } => sets.delete(group, name, subscription).send().await?.into_raw_response(),
+        };
+        Ok(Accepted::of(&answer))
+    }
+
+    async fn tags_of(&self, pool: &PoolRef, guarded: &Etag) -> Result<std::collections::BTreeMap<String, String>, Declined> {
+        let (body, header) = self.fetch(pool).await?;
+        let set: Value = serde_json::from_slice(&body).map_err(|error| CallError::Unreadable { fact: error.to_string() })?;
+        let etag = set.get("etag").and_then(Value::as_str).or(header.as_deref());
+        if etag != Some(guarded.as_str()) {
+            return Err(Declined::AlreadyChanged);
+        }
+        Ok(scale_set::read_tags(&set))
+    }
+}
+
+#[async_trait]
+impl Cloud for Azure {
+    async fn look(&self, pool: &PoolRef, unfinished: Option<&OperationRef>) -> Look {
+        let (outcome, unfinished) = match unfinished {
+            Some(operation) if operation.not_before <= self.now() => match operation::poll(&self.transport, operation, || self.now()).await {
+                Progress::Running(operation) => (None, Some(operation)),
+                Progress::Ended(outcome) => (outcome, None),
+            },
+            other => (None, other.cloned()),
+        };
+        let set = self.look_at_set(pool).await;
+        let instances = match &set {
+            Seen::Known { value: Some(_), .. } => self.look_at_instances(pool).await,
+            Seen::Known { value: None, .. } | Seen::Unknown(_) => Seen::Unknown(Blind::NotAsked),
+        };
+        Look { observed: Observed { set, instances, outcome }, unfinished }
+    }
+
+    async fn act(&self, pool: &PoolRef, shape: &Shape, action: &Action) -> Receipt {
+        match self.send(pool, shape, action).await {
+            Ok(Accepted { status, headers }) => {
+                let request_id = arm_error::request_id(&headers);
+                let operation = operation::started(&self.transport, &headers, self.now());
+                Receipt { answer: Answer::Accepted, operation, request_id, fact: format!("accepted with {status}") }
+            }
+            Err(Declined::AlreadyChanged) => {
+                Receipt { answer: Answer::Changed, operation: None, request_id: String::new(), fact: "the scale set has changed since it was looked at; nothing was sent".to_owned() }
+            }
+            Err(Declined::By(error)) => {
+                let request_id = match &error {
+                    CallError::Arm(arm) => arm.request_id.clone(),
+                    _ => String::new(),
+                };
+                let answer = errors::answer(&error, matches!(action, Action::Create { .. }), self.now());
+                Receipt { answer, operation: None, request_id, fact: error.to_string() }
+            }
+        }
+    }
+
+    fn calls(&self) -> Calls {
+        self.transport.calls()
+    }
+}
+
+/// What is kept of an answer that says yes.
+struct Accepted {
+    status: u16,
+    headers: HeaderMap,
+}
+
+impl Accepted {
+    fn of(answer: &ac::Response) -> Self {
+        let pairs = answer.headers().iter();
+        let headers = pairs.filter_map(|(name, value)| Some((http::HeaderName::from_bytes(name.as_str().as_bytes()).ok()?, value.as_str().parse().ok()?)));
+        Self { status: answer.status().into(), headers: headers.collect() }
+    }
+}
+
+/// Why an action came to nothing.
+enum Declined {
+    /// A read before the write showed that its guard no longer holds.
+    AlreadyChanged,
+    /// Azure, or the way to it.
+    By(CallError),
+}
+
+impl From<CallError> for Declined {
+    fn from(error: CallError) -> Self {
+        Self::By(error)
+    }
+}
+
+impl From<ac::Error> for Declined {
+    fn from(error: ac::Error) -> Self {
+        Self::By(error.into())
+    }
+}
+
+/// A client of the crate over our transport, with one policy of ours. It holds no connections; those belong to the transport.
+fn client(transport: &Arc<Transport>, endpoint: &Url, policy: Arc<dyn ac::Policy>) -> Client {
+    let options = ac::ClientOptions::new(ac::TransportOptions::new(transport.clone())).retry(ac::RetryOptions::none()).per_retry_policies(vec![policy]);
+    Client::new(endpoint.clone(), Arc::new(Placeholder), vec!["placeholder".to_owned()], options)
+}
+
+/// What the crate puts on instead of a token; the transport replaces it (see there).
+#[derive(Debug)]
+struct Placeholder;
+
+#[async_trait]
+impl ac::auth::TokenCredential for Placeholder {
+    async fn get_token(&self, _scopes: &[&str]) -> ac::Result<ac::auth::AccessToken> {
+        Ok(ac::auth::AccessToken::new("placeholder", time::OffsetDateTime::UNIX_EPOCH))
+    }
+
+    async fn clear_cache(&self) -> ac::Result<()> {
+        Ok(())
+    }
+}

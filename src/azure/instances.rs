@@ -1,0 +1,225 @@
+//! The instances of a scale set: one paged list, read whole or not at all.
+//!
+//! In: the items of `GET …/virtualMachines?$filter='virtualMachineScaleSet/id' eq '…'&$expand=instanceView` as JSON. Out: [`Instance`]s, each in exactly one
+//! [`Phase`], or why the list cannot be trusted: a page that failed or an item that cannot be read makes the whole list unknown,
+//! since a list with a gap would look like an eviction.
+
+use futures::StreamExt;
+use serde_json::Value;
+use spotpool_core::planner::{Instance, Phase};
+use spotpool_core::units::{InstanceName, Priority, VmSize, Zone};
+use std::collections::BTreeMap;
+
+use super::policies::Tap;
+use super::scale_set::timestamp;
+use super::transport::CallError;
+use crate::cloud::PoolRef;
+
+/// A Flexible set has at most 1,000 instances; more pages than this are a list that does not end.
+const MOST_PAGES: usize = 100;
+
+/// Asks for all pages and reads them. `client` is one whose pages pass through `tap`.
+///
+/// # Errors
+/// When any page could not be had or read.
+pub(super) async fn list(client: &azure_mgmt_compute::package_2024_07_01::Client, tap: &Tap, pool: &PoolRef) -> Result<Vec<Instance>, CallError> {
+    let set = pool.scale_set_id();
+    let request = client.virtual_machines_client().list(&pool.resource_group, &pool.subscription);
+    // $expand is allowed only with this filter [swagger 2024-07-01, VirtualMachines_List], and saves one read an instance.
+    let mut pages = request.filter(format!("'virtualMachineScaleSet/id' eq '{set}'")).expand("instanceView").into_stream();
+    let mut read = 0;
+    while let Some(page) = pages.next().await {
+        page?;
+        read += 1;
+        if read > MOST_PAGES {
+            return Err(CallError::Unreadable { fact: format!("a list of instances of more than {MOST_PAGES} pages") });
+        }
+    }
+    read_items(&tap.drain(), &set).map_err(|fact| CallError::Unreadable { fact })
+}
+
+/// Reads the items of all pages.
+///
+/// # Errors
+/// A sentence about the first item that cannot be read.
+pub(super) fn read_items(items: &[Value], set: &str) -> Result<Vec<Instance>, String> {
+    let expanded = items.iter().any(|item| view(item).is_some());
+    // By name: an item that moves to the next page while we read may come twice; the later one is newer.
+    let mut instances = BTreeMap::new();
+    for item in items {
+        if let Some(instance) = read_item(item, set, expanded)? {
+            instances.insert(instance.name.clone(), instance);
+        }
+    }
+    Ok(instances.into_values().collect())
+}
+
+/// `None`: a machine of another scale set, in case the filter was not heeded.
+fn read_item(item: &Value, set: &str, expanded: bool) -> Result<Option<Instance>, String> {
+    let name = item.get("name").and_then(Value::as_str).filter(|name| !name.is_empty()).ok_or("an instance without a name")?;
+    let properties = item.get("properties").filter(|properties| properties.is_object()).ok_or_else(|| format!("instance {name} has no properties"))?;
+    let member_of = properties.pointer("/virtualMachineScaleSet/id").and_then(Value::as_str).ok_or_else(|| format!("instance {name} does not say which scale set it belongs to"))?;
+    // ARM ids are compared without case: Azure itself returns them in several spellings.
+    if !member_of.eq_ignore_ascii_case(set) {
+        return Ok(None);
+    }
+    let priority = match properties.get("priority").and_then(Value::as_str) {
+        // `Low` is Spot's old name.
+        Some("Spot" | "Low") => Priority::Spot,
+        // Regular is what a machine is that does not say.
+        Some("Regular") | None => Priority::Regular,
+        Some(other) => return Err(format!("instance {name} has the priority {other:?}")),
+    };
+    let text = |pointer| properties.pointer(pointer).and_then(Value::as_str);
+    Ok(Some(Instance {
+        name: InstanceName::from(name),
+        priority,
+        phase: phase(text("/provisioningState"), power(item), expanded),
+        vm_size: VmSize::from(text("/hardwareProfile/vmSize").unwrap_or_default()),
+        zone: Zone::from(item.pointer("/zones/0").and_then(Value::as_str).unwrap_or_default()),
+        created: text("/timeCreated").and_then(timestamp),
+    }))
+}
+
+/// Each instance is in exactly one phase, by provisioningState *and* PowerState (azure.md §1.4).
+fn phase(provisioning: Option<&str>, power: Option<&str>, expanded: bool) -> Phase {
+    let provisioning = provisioning.unwrap_or_default().to_ascii_lowercase();
+    match (provisioning.as_str(), power) {
+        ("deleting", _) => Phase::Stopping,
+        // Whatever its power: a machine whose guest never reported (OSProvisioningTimedOut) "runs". The planner takes it only after two readings.
+        ("failed", _) => Phase::Failed,
+        ("creating", _) => Phase::Starting,
+        ("succeeded" | "updating" | "migrating" | "canceled", Some(power)) => by_power(power),
+        // If no machine of the list has an instance view, Azure did not expand it, and "Succeeded" is all there is to know: calling that
+        // unknown would leave the pool without availability for ever. If others have one, the lack of it is odd and this machine unknown.
+        ("succeeded", None) if !expanded => Phase::Running,
+        _ => Phase::Unknown,
+    }
+}
+
+fn by_power(power: &str) -> Phase {
+    match power {
+        "running" => Phase::Running,
+        "starting" => Phase::Starting,
+        // On its way down without being deleted: it will still exist, count in capacity and hold quota, so it is not "as good as gone".
+        "stopping" | "stopped" | "deallocating" | "deallocated" | "hibernating" | "hibernated" => Phase::Deallocated,
+        _ => Phase::Unknown,
+    }
+}
+
+fn view(item: &Value) -> Option<&Value> {
+    item.pointer("/properties/instanceView").filter(|view| view.is_object())
+}
+
+/// The word after `PowerState/`.
+fn power(item: &Value) -> Option<&str> {
+    let statuses = view(item)?.get("statuses")?.as_array()?;
+    statuses.iter().filter_map(|status| status.get("code")?.as_str()).find_map(|code| code.strip_prefix("PowerState/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use spotpool_core::units::Timestamp;
+
+    const SET: &str = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.Compute/virtualMachineScaleSets/render";
+
+    fn item(name: &str, provisioning: &str, power: Option<&str>) -> Value {
+        let mut item = json!({
+            "name": name, "location": "eastus", "zones": ["2"],
+            "properties": {
+                "virtualMachineScaleSet": {"id": SET.replace("resourceGroups/rg", "resourcegroups/RG")},
+                "priority": "Spot", "provisioningState": provisioning, "hardwareProfile": {"vmSize": "Standard_D4s_v5"},
+                "timeCreated": "2026-01-02T03:04:05.6781234+00:00",
+            },
+        });
+        if let Some(power) = power {
+            item["properties"]["instanceView"] = json!({"statuses": [
+                {"code": format!("ProvisioningState/{}", provisioning.to_lowercase()), "time": "2026-01-02T03:04:05Z"}, {"code": format!("PowerState/{power}")}]});
+        }
+        item
+    }
+
+    fn one(item: Value) -> Instance {
+        read_items(&[item], SET).unwrap().remove(0)
+    }
+
+    #[test]
+    fn reads_an_instance() {
+        assert_eq!(one(item("render_1", "Succeeded", Some("running"))), Instance {
+            name: "render_1".into(),
+            priority: Priority::Spot,
+            phase: Phase::Running,
+            vm_size: "Standard_D4s_v5".into(),
+            zone: "2".into(),
+            created: Some(Timestamp(1_767_323_045_678)),
+        });
+    }
+
+    #[test]
+    fn puts_every_instance_into_exactly_one_phase() {
+        let table = [
+            ("Succeeded", Some("running"), Phase::Running),
+            ("Succeeded", Some("starting"), Phase::Starting),
+            ("Succeeded", Some("deallocated"), Phase::Deallocated),
+            ("Succeeded", Some("stopped"), Phase::Deallocated),
+            ("Succeeded", Some("unknown"), Phase::Unknown),
+            ("Updating", Some("running"), Phase::Running),
+            ("Updating", Some("deallocating"), Phase::Deallocated),
+            ("Updating", None, Phase::Unknown),
+            ("Creating", Some("running"), Phase::Starting),
+            ("Creating", None, Phase::Starting),
+            ("Deleting", Some("running"), Phase::Stopping),
+            ("Deleting", Some("stopping"), Phase::Stopping),
+            ("Failed", Some("running"), Phase::Failed),
+            ("Failed", None, Phase::Failed),
+            ("Migrating", Some("running"), Phase::Running),
+            ("Rebranding", Some("running"), Phase::Unknown),
+        ];
+        for (provisioning, power, phase) in table {
+            assert_eq!(one(item("x", provisioning, power)).phase, phase, "{provisioning} {power:?}");
+        }
+    }
+
+    #[test]
+    fn takes_succeeded_for_running_only_where_nobody_has_an_instance_view() {
+        assert_eq!(one(item("a", "Succeeded", None)).phase, Phase::Running);
+        let both = read_items(&[item("a", "Succeeded", None), item("b", "Succeeded", Some("running"))], SET).unwrap();
+        assert_eq!(both.iter().map(|one| one.phase).collect::<Vec<_>>(), [Phase::Unknown, Phase::Running]);
+    }
+
+    #[test]
+    fn one_item_that_cannot_be_read_makes_the_list_unreadable() {
+        let good = item("a", "Succeeded", Some("running"));
+        for (pointer, value) in [("/name", json!(null)), ("/name", json!("")), ("/properties", json!(null)), ("/properties/priority", json!("Gold")), ("/properties/virtualMachineScaleSet", json!(null))] {
+            let mut bad = item("b", "Succeeded", Some("running"));
+            *bad.pointer_mut(pointer).unwrap() = value;
+            assert!(read_items(&[good.clone(), bad], SET).is_err(), "{pointer}");
+        }
+        assert!(read_items(&[good, json!("b")], SET).is_err());
+    }
+
+    #[test]
+    fn an_odd_field_that_nothing_stands_on_is_let_be() {
+        let mut odd = item("a", "Succeeded", Some("running"));
+        odd["location"] = Value::Null;
+        odd["zones"] = json!([]);
+        odd["properties"]["timeCreated"] = json!("yesterday");
+        odd["properties"]["hardwareProfile"] = Value::Null;
+        odd["properties"]["storageProfile"] = json!({"dataDisks": [{}]});
+        odd["properties"].as_object_mut().unwrap().remove("priority");
+        let instance = one(odd);
+        assert_eq!((instance.phase, instance.priority, instance.zone.as_str(), instance.created), (Phase::Running, Priority::Regular, "", None));
+    }
+
+    #[test]
+    fn leaves_out_machines_of_other_sets_and_counts_a_repeated_one_once() {
+        let mut foreign = item("web_1", "Succeeded", Some("running"));
+        foreign["properties"]["virtualMachineScaleSet"]["id"] = json!(SET.replace("/render", "/web"));
+        let again = item("render_1", "Deleting", Some("running"));
+        let list = read_items(&[item("render_1", "Succeeded", Some("running")), foreign, again], SET).unwrap();
+        assert_eq!(list.len(), 1);
+        assert_eq!(list[0].phase, Phase::Stopping);
+    }
+}
