@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use spotpool_core::planner::{
     Action, Answer, Blind, Instance, Observed, Outcome, Phase, Provisioning, ScaleSet,
 };
-use spotpool_core::units::{Count, Etag, InstanceName, Priority, Seen, Timestamp, VmSize, Zone};
+use spotpool_core::units::{Count, Etag, InstanceName, Priority, Seen, Timestamp, Zone};
 
 use crate::api::{FINALIZER, SpotPool};
 use crate::clock::Clock;
@@ -235,9 +235,4 @@ impl Cloud for FakeCloud {
     fn calls(&self) -> Calls {
         Calls::default()
     }
-}
-
-/// The size of [`pool`].
-pub fn size() -> VmSize {
-    VmSize::from("Standard_D4s_v5")
 }

@@ -1,0 +1,602 @@
+//! The table *Ready, Reconciling, Stalled* row by row, and what stands beside it.
+
+use super::*;
+use crate::controller::fixtures::{deleting, pool};
+use crate::controller::status::invalid;
+use serde_json::json;
+use spotpool_core::planner::Blind;
+use spotpool_core::units::{Millis, Owner};
+
+/// Ready, Reconciling, Stalled in one line.
+fn trio(status: &SpotPoolStatus) -> [String; 3] {
+    [
+        brief(status, ConditionType::Ready),
+        brief(status, ConditionType::Reconciling),
+        brief(status, ConditionType::Stalled),
+    ]
+}
+
+fn row(scene: &Scene, ready: &str, reconciling: &str, stalled: &str) -> SpotPoolStatus {
+    let said = scene.say();
+    assert_eq!(trio(&said), [ready, reconciling, stalled]);
+    said
+}
+
+const QUOTA_ZERO: RefusalKind = RefusalKind::QuotaIsZero;
+
+#[test]
+fn a_declaration_not_yet_reached_reconciles_and_is_ready_by_need() {
+    let mut scene = Scene::new();
+    scene.running(12, 2).stage(Stage::Busy).progressing();
+    row(&scene, "True AvailableEnough", "True Scaling", "absent");
+    scene.running(2, 0).health(Health::Below);
+    row(&scene, "False BelowMinAvailable", "True Scaling", "absent");
+    scene.memory.kept.settled_generation = None;
+    let said = row(&scene, "False BelowMinAvailable", "True Creating", "absent");
+    assert_eq!(
+        message(&said, ConditionType::Ready),
+        "2 of 20 instances available, 10 needed"
+    );
+    assert_eq!(
+        message(&said, ConditionType::Reconciling),
+        "creating 18 Spot and 2 regular instances"
+    );
+}
+
+#[test]
+fn a_settled_pool_with_enough_is_ready_and_nothing_else() {
+    let said = row(&Scene::new(), "True AvailableEnough", "absent", "absent");
+    assert_eq!(
+        message(&said, ConditionType::Ready),
+        "20 of 20 instances available, 10 needed"
+    );
+    assert_eq!(
+        brief(&said, ConditionType::SpotSatisfied),
+        "True AllRunning"
+    );
+    assert_eq!(
+        brief(&said, ConditionType::UpToDate),
+        "True AllInstancesUpToDate"
+    );
+    assert_eq!(
+        brief(&said, ConditionType::CredentialsValid),
+        "True TokenIssued"
+    );
+    assert_eq!(brief(&said, ConditionType::Suspended), "False NotSuspended");
+    assert_eq!(brief(&said, ConditionType::Deleting), "absent");
+    assert_eq!(said.available_replicas, Some(20));
+    assert_eq!(said.selector.as_deref(), Some("spotpool.io/pool-uid=uid-1"));
+    assert_eq!(said.scale_sets[0].name, "render");
+}
+
+#[test]
+fn evictions_replacements_and_shortfalls_do_not_touch_a_ready_pool() {
+    let mut scene = Scene::new();
+    scene.running(12, 2);
+    scene.memory.process.to_replace = 6;
+    for (stage, spot) in [
+        (Stage::Acting, "False Replacing"),
+        (Stage::Busy, "False Replacing"),
+        (Stage::Starting, "False Replacing"),
+        (
+            Stage::Settling {
+                message: "capacity still reads 20".to_owned(),
+            },
+            "False WaitingForCapacityToSettle",
+        ),
+        (
+            Stage::Refused(closed(
+                "Standard_D4s_v5",
+                RefusalKind::NoCapacity,
+                "SkuNotAvailable",
+            )),
+            "False NoCapacity",
+        ),
+    ] {
+        scene.stage(stage);
+        let said = row(&scene, "True AvailableEnough", "absent", "absent");
+        assert_eq!(brief(&said, ConditionType::SpotSatisfied), spot);
+    }
+}
+
+#[test]
+fn too_few_reconciles_until_the_deadline_and_then_stalls() {
+    let mut scene = Scene::new();
+    scene.running(4, 2).stage(Stage::Busy).health(Health::Below);
+    row(
+        &scene,
+        "False BelowMinAvailable",
+        "True BelowMinAvailable",
+        "absent",
+    );
+    scene.health(Health::Overdue { since: NOON });
+    let said = row(
+        &scene,
+        "False ProgressDeadlineExceeded",
+        "absent",
+        "True ProgressDeadlineExceeded",
+    );
+    assert!(
+        message(&said, ConditionType::Stalled).starts_with(
+            "6 of 20 instances available, 10 needed: too few since 10:01:12Z. See SpotSatisfied"
+        ),
+        "{}",
+        message(&said, ConditionType::Stalled)
+    );
+}
+
+#[test]
+fn what_only_a_person_can_end_stalls_with_its_reason_and_the_next_step() {
+    let refused = |kind, code| Stage::Refused(closed("Standard_D4s_v5", kind, code));
+    for (stage, reason, fact) in [
+        (
+            Stage::Blind(Blind::CredentialsInvalid {
+                fact: "AADSTS700016: no such application".to_owned(),
+            }),
+            "CredentialsInvalid",
+            "AADSTS700016",
+        ),
+        (
+            Stage::Blind(Blind::Forbidden {
+                fact: "AuthorizationFailed: …/read".to_owned(),
+            }),
+            "Forbidden",
+            "AuthorizationFailed",
+        ),
+        (
+            Stage::NotOurs { owner: None },
+            "NotOurs",
+            "carries no ownership tag; it was not touched",
+        ),
+        (
+            Stage::NotOurs {
+                owner: Some(Owner::from("other/batch/render/uid-9")),
+            },
+            "NotOurs",
+            "belongs to other/batch/render/uid-9; it was not touched",
+        ),
+        (
+            refused(QUOTA_ZERO, "OperationNotAllowed"),
+            "QuotaIsZero",
+            "(request r-7), asked again at 11:01:12Z",
+        ),
+        (
+            refused(RefusalKind::VmSizeUnknown, "InvalidParameter"),
+            "VmSizeUnknown",
+            "Standard_D4s_v5: InvalidParameter",
+        ),
+        (
+            refused(RefusalKind::TemplateRejected, "InvalidParameter"),
+            "TemplateRejected",
+            "not now",
+        ),
+        (
+            refused(RefusalKind::PlaceMissing, "ResourceGroupNotFound"),
+            "ResourceGroupNotFound",
+            "Create the resource group",
+        ),
+        (
+            refused(RefusalKind::Forbidden, "RequestDisallowedByPolicy"),
+            "Forbidden",
+            "RequestDisallowedByPolicy",
+        ),
+    ] {
+        let mut scene = Scene::new();
+        scene.running(4, 2).stage(stage).progressing();
+        let said = row(
+            &scene,
+            &format!("False {reason}"),
+            "absent",
+            &format!("True {reason}"),
+        );
+        let text = message(&said, ConditionType::Stalled);
+        assert!(text.contains(fact), "{text}");
+        assert_eq!(
+            brief(&said, ConditionType::SpotSatisfied),
+            format!("False {reason}")
+        );
+    }
+}
+
+#[test]
+fn a_size_that_may_come_back_keeps_a_pool_from_stalling_for_one_that_does_not_exist() {
+    let mut scene = Scene::new();
+    scene.running(12, 2).stage(Stage::Refused(closed(
+        "Standard_D4s_v5",
+        RefusalKind::VmSizeUnknown,
+        "InvalidParameter",
+    )));
+    scene.memory.kept.closed.push(closed(
+        "Standard_D4as_v5",
+        RefusalKind::NoCapacity,
+        "AllocationFailed",
+    ));
+    let said = row(&scene, "True AvailableEnough", "absent", "absent");
+    assert_eq!(
+        brief(&said, ConditionType::SpotSatisfied),
+        "False NoCapacity"
+    );
+    let text = message(&said, ConditionType::SpotSatisfied);
+    assert!(text.starts_with("12 of 18 Spot instances run; Standard_D4s_v5: InvalidParameter: not now (request r-7), asked again at 11:01:12Z; Standard_D4as_v5: AllocationFailed"), "{text}");
+}
+
+#[test]
+fn every_kind_of_refusal_has_its_reason() {
+    for (kind, reason) in [
+        (RefusalKind::NoCapacity, "False NoCapacity"),
+        (RefusalKind::QuotaExceeded, "False QuotaExceeded"),
+        (RefusalKind::PriceAboveLimit, "False PriceAboveLimit"),
+        (RefusalKind::Unexplained, "False CoolingDown"),
+    ] {
+        let mut scene = Scene::new();
+        scene
+            .running(12, 2)
+            .stage(Stage::Refused(closed("Standard_D4s_v5", kind, "Code")));
+        let said = row(&scene, "True AvailableEnough", "absent", "absent");
+        assert_eq!(brief(&said, ConditionType::SpotSatisfied), reason);
+        assert_eq!(said.offerings.len(), 1);
+    }
+}
+
+#[test]
+fn silence_changes_nothing_until_the_deadline() {
+    let mut scene = Scene::new();
+    scene.old = scene.say();
+    scene.now = NOON + Millis::minutes(5);
+    scene
+        .stage(unreachable("timed out"))
+        .health(Health::Unchanged);
+    let said = row(&scene, "True AvailableEnough", "absent", "absent");
+    assert_eq!(said, scene.old, "counts and conditions stay as they were");
+    scene.health(Health::Unknown { since: NOON });
+    let said = row(&scene, "Unknown AzureUnreachable", "absent", "absent");
+    assert_eq!(said.spot, scene.old.spot);
+    assert_eq!(said.available_replicas, Some(20));
+    assert!(
+        message(&said, ConditionType::Ready)
+            .starts_with("Azure has not been readable since 10:01:12Z. Check")
+    );
+    for kind in [
+        ConditionType::SpotSatisfied,
+        ConditionType::UpToDate,
+        ConditionType::CredentialsValid,
+    ] {
+        assert_eq!(brief(&said, kind), "Unknown AzureUnreachable");
+    }
+}
+
+#[test]
+fn a_change_that_azure_has_not_heard_of_is_not_current() {
+    let mut scene = Scene::new();
+    scene.old = scene.say();
+    scene.pool.metadata.generation = Some(2);
+    scene
+        .stage(unreachable("timed out"))
+        .health(Health::Unchanged)
+        .progressing();
+    row(
+        &scene,
+        "True AvailableEnough",
+        "True GenerationNotActedOn",
+        "absent",
+    );
+}
+
+#[test]
+fn a_new_pool_that_cannot_be_looked_at_is_not_ready() {
+    let mut scene = Scene::new();
+    scene.memory = Memory::default();
+    scene
+        .stage(unreachable("timed out"))
+        .health(Health::Unchanged)
+        .progressing();
+    let said = row(
+        &scene,
+        "Unknown AzureUnreachable",
+        "True GenerationNotActedOn",
+        "absent",
+    );
+    assert_eq!(said.spot, None, "a count that is not known is absent");
+}
+
+#[test]
+fn a_suspended_pool_is_ready_by_need_and_says_what_it_would_do() {
+    let spec =
+        json!({"suspend": true, "capacity": {"spot": 18, "regular": 2}, "minAvailable": "50%"});
+    let mut scene = Scene::of(pool(spec));
+    scene.running(12, 2).stage(Stage::Suspended {
+        would: Some("set capacity to 20".to_owned()),
+    });
+    let said = row(&scene, "True AvailableEnough", "absent", "absent");
+    assert_eq!(brief(&said, ConditionType::Suspended), "True Suspended");
+    assert_eq!(
+        message(&said, ConditionType::Suspended),
+        "nothing is written to Azure; would do: set capacity to 20"
+    );
+    assert_eq!(
+        brief(&said, ConditionType::SpotSatisfied),
+        "False Suspended"
+    );
+    scene.running(4, 2).health(Health::Below);
+    row(&scene, "False BelowMinAvailable", "absent", "absent");
+    scene.health(Health::Overdue { since: NOON });
+    row(&scene, "False ProgressDeadlineExceeded", "absent", "absent");
+}
+
+#[test]
+fn a_rejected_change_of_the_template_stalls_and_leaves_what_runs() {
+    let mut scene = Scene::new();
+    scene.summary.rejected_model = Some(closed(
+        "",
+        RefusalKind::TemplateRejected,
+        "InvalidParameter",
+    ));
+    let said = row(
+        &scene,
+        "False TemplateRejected",
+        "absent",
+        "True TemplateRejected",
+    );
+    assert_eq!(
+        brief(&said, ConditionType::UpToDate),
+        "False TemplateRejected"
+    );
+    assert_eq!(
+        brief(&said, ConditionType::SpotSatisfied),
+        "True AllRunning"
+    );
+    let text = message(&said, ConditionType::UpToDate);
+    assert!(
+        text.contains("20 instances run on with the model before"),
+        "{text}"
+    );
+    assert!(said.offerings.is_empty());
+}
+
+#[test]
+fn instances_of_an_older_template_are_counted() {
+    let mut scene = Scene::new();
+    if let Some(counts) = &mut scene.summary.counts {
+        counts.up_to_date = 5;
+    }
+    let said = scene.say();
+    assert_eq!(
+        brief(&said, ConditionType::UpToDate),
+        "False NewInstancesOnly"
+    );
+    assert!(
+        message(&said, ConditionType::UpToDate).starts_with("15 of 20 instances were made before")
+    );
+    assert_eq!(said.up_to_date_replicas, Some(5));
+}
+
+#[test]
+fn an_implausible_reading_is_shown_where_people_look() {
+    let mut scene = Scene::new();
+    scene.stage(Stage::Implausible {
+        message: "capacity reads 0 although 20 instances exist".to_owned(),
+    });
+    let said = row(&scene, "True AvailableEnough", "absent", "absent");
+    assert_eq!(
+        message(&said, ConditionType::Ready),
+        "20 of 20 instances available, 10 needed; capacity reads 0 although 20 instances exist"
+    );
+}
+
+#[test]
+fn a_spec_that_cannot_be_used_stalls_and_says_what_to_change() {
+    let pool = pool(farm());
+    let said = invalid(
+        &pool,
+        "vmSizes is empty: list one",
+        &SpotPoolStatus::default(),
+        NOON,
+    );
+    check(&said, &pool);
+    assert_eq!(
+        trio(&said),
+        ["False InvalidSpec", "absent", "True InvalidSpec"]
+    );
+    let old = Scene::new().say();
+    let said = invalid(&pool, "vmSizes is empty: list one", &old, NOON);
+    check(&said, &pool);
+    assert_eq!(said.spot, old.spot);
+    assert_eq!(
+        brief(&said, ConditionType::UpToDate),
+        "True AllInstancesUpToDate"
+    );
+}
+
+#[test]
+fn a_deletion_says_that_it_goes_or_which_command_unblocks_it() {
+    let lock = refusal(RefusalKind::Forbidden, "ScopeLocked");
+    let role = refusal(RefusalKind::Forbidden, "AuthorizationFailed");
+    let credentials = Stage::Blind(Blind::CredentialsInvalid {
+        fact: "AADSTS7000222: expired".to_owned(),
+    });
+    let forbidden = Stage::Blind(Blind::Forbidden {
+        fact: "no read".to_owned(),
+    });
+    for (stage, stuck, wanted, text) in [
+        (
+            Stage::Acting,
+            None,
+            "True InProgress",
+            "the scale set render and its instances are being deleted",
+        ),
+        (Stage::Going, None, "True InProgress", "being deleted"),
+        (
+            Stage::Acting,
+            Some(lock),
+            "False Locked",
+            "ScopeLocked: not now (request r-7)",
+        ),
+        (
+            Stage::Acting,
+            Some(role),
+            "False Forbidden",
+            "AuthorizationFailed",
+        ),
+        (
+            credentials,
+            None,
+            "False CredentialsInvalid",
+            "AADSTS7000222",
+        ),
+        (forbidden, None, "False Forbidden", "no read"),
+        (
+            unreachable("timed out"),
+            None,
+            "False AzureUnreachable",
+            "Azure cannot be read",
+        ),
+    ] {
+        let mut scene = Scene::of(deleting(farm()));
+        scene.old = Scene::new().say();
+        scene.stuck = stuck;
+        scene.stage(stage);
+        let said = scene.say();
+        assert_eq!(brief(&said, ConditionType::Deleting), wanted);
+        let message = message(&said, ConditionType::Deleting);
+        assert!(message.contains(text), "{message}");
+        let command = r#"kubectl patch spotpool render -n batch --type=merge -p '{"spec":{"deletionPolicy":"Orphan"}}'"#;
+        assert_eq!(
+            message.ends_with(command),
+            wanted.starts_with("False"),
+            "{message}"
+        );
+        assert_eq!(brief(&said, ConditionType::Reconciling), "absent");
+    }
+}
+
+#[test]
+fn a_suspended_pool_does_not_start_to_be_deleted() {
+    let mut scene = Scene::of(deleting(
+        json!({"suspend": true, "capacity": {"spot": 18, "regular": 2}}),
+    ));
+    scene.stage(Stage::Suspended { would: None });
+    let said = scene.say();
+    assert_eq!(brief(&said, ConditionType::Deleting), "False Suspended");
+    let text = message(&said, ConditionType::Deleting);
+    assert!(
+        text.contains(
+            r#"kubectl patch spotpool render -n batch --type=merge -p '{"spec":{"suspend":false}}'"#
+        ),
+        "{text}"
+    );
+}
+
+#[test]
+fn nothing_ticks() {
+    let sick = [
+        Stage::AtRest,
+        Stage::Busy,
+        Stage::Refused(closed(
+            "Standard_D4s_v5",
+            RefusalKind::NoCapacity,
+            "SkuNotAvailable",
+        )),
+        Stage::Settling {
+            message: "capacity still reads 20".to_owned(),
+        },
+        Stage::NotOurs { owner: None },
+        unreachable("timed out"),
+        Stage::Blind(Blind::Throttled { until: NOON }),
+    ];
+    for stage in sick {
+        let mut scene = Scene::new();
+        scene.running(4, 2).stage(stage).health(Health::Below);
+        scene.old = scene.say();
+        scene.now = NOON + Millis::minutes(3);
+        assert_eq!(scene.say(), scene.old, "{:?}", scene.summary.stage);
+    }
+}
+
+#[test]
+fn azures_words_may_differ_at_each_look_without_a_new_status() {
+    let invalid = |trace: &str| {
+        Stage::Blind(Blind::CredentialsInvalid {
+            fact: format!("AADSTS700016: no such application. Trace ID: {trace}"),
+        })
+    };
+    let mut scene = Scene::new();
+    scene.stage(invalid("one"));
+    scene.old = scene.say();
+    scene.now = NOON + Millis::minutes(1);
+    scene
+        .stage(invalid("two"))
+        .stage(Stage::Blind(Blind::CredentialsInvalid {
+            fact: "AADSTS700016: no such application. Trace ID: two".to_owned(),
+        }));
+    assert_eq!(scene.say(), scene.old);
+}
+
+#[test]
+fn a_transition_has_its_time_and_a_change_of_words_has_none() {
+    let mut scene = Scene::new();
+    scene.old = scene.say();
+    let since = |status: &SpotPoolStatus| {
+        status
+            .condition(ConditionType::Ready)
+            .unwrap()
+            .last_transition_time
+            .clone()
+    };
+    let before = since(&scene.old);
+    scene.now = NOON + Millis::minutes(1);
+    scene.running(12, 2);
+    let said = scene.say();
+    assert_ne!(
+        message(&said, ConditionType::Ready),
+        message(&scene.old, ConditionType::Ready)
+    );
+    assert_eq!(since(&said), before);
+    scene.running(4, 2).health(Health::Below);
+    assert_ne!(since(&scene.say()), before);
+}
+
+#[test]
+fn the_scaled_count_holds_through_an_eviction_and_falls_when_azure_refuses() {
+    let mut scene = Scene::new();
+    scene.running(12, 2).stage(Stage::Busy);
+    assert_eq!(scene.say().spot.unwrap().replicas, 18);
+    if let Some(counts) = &mut scene.summary.counts {
+        counts.spot_held = 12;
+    }
+    scene.stage(Stage::Refused(closed(
+        "Standard_D4s_v5",
+        RefusalKind::NoCapacity,
+        "SkuNotAvailable",
+    )));
+    let spot = scene.say().spot.unwrap();
+    assert_eq!((spot.replicas, spot.running), (12, 12));
+}
+
+#[test]
+fn what_is_written_reads_back_the_same() {
+    let mut scene = Scene::new();
+    scene.memory.kept.last_eviction = Some(Timestamp(NOON.0 + 345));
+    scene.stage(Stage::Refused(closed(
+        "Standard_D4s_v5",
+        RefusalKind::NoCapacity,
+        "SkuNotAvailable",
+    )));
+    scene.now = Timestamp(NOON.0 + 678);
+    let said = scene.say();
+    let text = serde_json::to_string(&said).unwrap();
+    assert_eq!(serde_json::from_str::<SpotPoolStatus>(&text).unwrap(), said);
+}
+
+#[test]
+fn a_request_for_a_look_is_echoed() {
+    let mut scene = Scene::new();
+    let annotations = scene.pool.metadata.annotations.get_or_insert_default();
+    annotations.insert(
+        "reconcile.fluxcd.io/requestedAt".to_owned(),
+        "2026-11-24T09:00:00Z".to_owned(),
+    );
+    assert_eq!(
+        scene.say().last_handled_reconcile_at.as_deref(),
+        Some("2026-11-24T09:00:00Z")
+    );
+}
