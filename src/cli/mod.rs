@@ -17,14 +17,14 @@ struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
-    Controller(controller::ControllerArgs),
+    Controller(Box<controller::ControllerArgs>),
     Crd(crd::CrdArgs),
 }
 
 /// Runs what the arguments ask for.
 pub fn run() -> ExitCode {
     match Cli::parse().command {
-        Command::Controller(args) => block_on(controller::run(args)),
+        Command::Controller(args) => block_on(controller::run(*args)),
         Command::Crd(args) => match crd::run(&args) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => failed(&error),

@@ -2,17 +2,19 @@
 //!
 //! ```text
 //! watch.rs ──▶ reconcile.rs ──▶ desired.rs ──▶ turn.rs (look, plan, act, remember) ──▶ status.rs ──▶ kubernetes.rs
-//!                   │                                                                   ├ conditions.rs, deleting.rs
+//!                   │                                                                   ├ conditions.rs: kstatus.rs, capacity.rs, deleting.rs
 //!                   ├ unreadable.rs (an object that cannot be parsed)                   └ words.rs, times.rs
 //!                   └ pools.rs, restore.rs (memory by UID)        events.rs · metrics.rs · serve.rs
 //! ```
 //!
 //! In come a Kubernetes client, a [`Cloud`] and a [`Clock`]; it runs until it is told to stop, and then finishes the turns under way.
 
+mod capacity;
 mod conditions;
 mod deleting;
 mod desired;
 mod events;
+mod kstatus;
 mod kubernetes;
 mod metrics;
 mod pools;

@@ -1,6 +1,7 @@
 //! Tests of the controller without Kubernetes and Azure: what is said, row by row of the conditions table, and whole turns over a
 //! simulated cloud.
 
+mod beside_the_table;
 mod kstatus_table;
 mod turns;
 
@@ -210,4 +211,19 @@ fn unreachable(fact: &str) -> Stage {
     Stage::Blind(Blind::Unreachable {
         fact: fact.to_owned(),
     })
+}
+
+/// Ready, Reconciling, Stalled in one line.
+fn trio(status: &SpotPoolStatus) -> [String; 3] {
+    [
+        brief(status, ConditionType::Ready),
+        brief(status, ConditionType::Reconciling),
+        brief(status, ConditionType::Stalled),
+    ]
+}
+
+fn row(scene: &Scene, ready: &str, reconciling: &str, stalled: &str) -> SpotPoolStatus {
+    let said = scene.say();
+    assert_eq!(trio(&said), [ready, reconciling, stalled]);
+    said
 }
