@@ -95,7 +95,9 @@ impl Shape {
     /// A fingerprint that moves when new instances would differ. FNV-1a over the canonical JSON: stable across versions of Rust and spotpool.
     pub fn fingerprint(&self) -> ModelHash {
         let text = serde_json::to_string(self).unwrap_or_default();
-        let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+        let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
         ModelHash(format!("{hash:016x}"))
     }
 }
@@ -112,7 +114,11 @@ pub struct OperationRef {
 impl std::fmt::Debug for OperationRef {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // The signature in the query is a secret.
-        write!(f, "OperationRef({})", self.url.split('?').next().unwrap_or_default())
+        write!(
+            f,
+            "OperationRef({})",
+            self.url.split('?').next().unwrap_or_default()
+        )
     }
 }
 

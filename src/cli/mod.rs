@@ -2,6 +2,7 @@
 
 pub mod controller;
 pub mod crd;
+pub mod simulator;
 
 use std::process::ExitCode;
 

@@ -1,1 +1,291 @@
-//! (being written)
+//! Azure on a loopback port: `spotpool_core::world` spoken to in the words of Azure Resource Manager, with a control API
+//! for what happens to it and a page to watch it.
+//!
+//! ```text
+//! HTTP ──▶ faults ──▶ arm ──▶ {scale_sets, instances, operations, catalogue} ──▶ world
+//!  └─────▶ control ─────────────────────────────────────────────────────────────▶ world
+//! ```
+//!
+//! It is a simulation and says so; what it does rests on recorded traffic and documentation. It speaks with everybody who
+//! has any bearer token and must therefore listen on loopback only. It shares nothing with the operator's Azure client.
+
+mod arm;
+mod catalogue;
+mod clock;
+mod connection;
+pub mod control;
+mod documents;
+pub mod faults;
+mod ids;
+mod instances;
+mod limits;
+mod log;
+mod operations;
+mod page;
+mod requested;
+mod route;
+mod scale_sets;
+pub mod settings;
+mod state;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+pub use state::State;
+pub use wire::{Call, Reply};
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::{ConnectInfo, Request};
+use axum::response::Response;
+use clock::Clock;
+use connection::{Cuttable, Scissors};
+use faults::{Drop, Faults};
+use spotpool_core::world::{self, Region};
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+use tokio::net::TcpListener;
+
+/// The largest request that is read.
+const LARGEST_BODY: usize = 4 << 20;
+
+/// How a simulator starts.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How the world behaves.
+    pub world: world::Options,
+    /// Makes names and draws repeat.
+    pub seed: u64,
+    /// How much faster than here the world's time runs.
+    pub speed: f64,
+    /// The wall time at the start; the system's when `None`.
+    pub anchor: Option<SystemTime>,
+    /// The one subscription that exists.
+    pub subscription: String,
+    /// The one location that exists.
+    pub location: String,
+    /// Items on a page of a list.
+    pub page_size: usize,
+    /// Whether exhausted request limits refuse with 429.
+    pub throttle: bool,
+    /// Where the request log goes, if anywhere.
+    pub log: Option<PathBuf>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            world: world::Options::default(),
+            seed: 1,
+            speed: 1.0,
+            anchor: None,
+            subscription: "11111111-1111-1111-1111-111111111111".to_owned(),
+            location: "eastus".to_owned(),
+            page_size: 200,
+            throttle: true,
+            log: None,
+        }
+    }
+}
+
+/// A running simulation; clones are handles to the same one.
+#[derive(Clone, Debug)]
+pub struct Simulator {
+    state: Arc<Mutex<State>>,
+}
+
+impl Simulator {
+    /// Starts a world of its own.
+    ///
+    /// # Errors
+    /// The log file cannot be created.
+    pub fn new(options: &Options) -> io::Result<Self> {
+        let file = options
+            .log
+            .as_ref()
+            .map(std::fs::File::create)
+            .transpose()?;
+        let state = State {
+            region: Region::new(options.seed, options.world.clone()).at(&options.location),
+            clock: Clock::start(options.speed, options.anchor),
+            seed: options.seed,
+            subscription: options.subscription.clone(),
+            page_size: options.page_size,
+            throttle: options.throttle,
+            missing_groups: Vec::new(),
+            sets: BTreeMap::new(),
+            machines: BTreeMap::new(),
+            operations: BTreeMap::new(),
+            limits: limits::Limits::default(),
+            faults: Faults::default(),
+            log: log::Log::to_file(file),
+            calls: state::Calls::default(),
+            offline: false,
+            requests: 0,
+        };
+        Ok(Self {
+            state: Arc::new(Mutex::new(state)),
+        })
+    }
+
+    /// Looks at the simulation, or changes it, at its present moment.
+    pub fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.catch_up();
+        let result = act(&mut state);
+        state.record();
+        result
+    }
+
+    /// One request to ARM without a socket. `None`: no answer came.
+    pub async fn exchange(&self, call: Call) -> Option<Reply> {
+        let (rule, offline) = self.with(|state| (state.faults.take(&call), state.offline));
+        if let Some(rule) = &rule {
+            tokio::time::sleep(rule.delay()).await;
+        }
+        let drop = rule.as_ref().and_then(|r| r.drop);
+        self.with(|state| {
+            let unheard = offline || state.offline || drop == Some(Drop::Before);
+            let mut reply = (!unheard).then(|| {
+                rule.as_ref()
+                    .and_then(faults::Rule::answer)
+                    .unwrap_or_else(|| arm::answer(state, &call))
+            });
+            if let (Some(rule), Some(reply)) = (&rule, &mut reply) {
+                rule.touch(reply);
+            }
+            let heard = reply.filter(|_| drop.is_none());
+            let time = state.clock.stamp(state.region.now());
+            state.log.exchange(&time, &call, heard.as_ref());
+            heard
+        })
+    }
+
+    /// The whole service: ARM, `/control/…` and the page.
+    pub fn router(&self) -> Router {
+        let simulator = self.clone();
+        Router::new().fallback(move |request: Request| {
+            let simulator = simulator.clone();
+            async move { simulator.respond(request).await }
+        })
+    }
+
+    /// Serves until `shutdown` resolves.
+    ///
+    /// # Errors
+    /// The listener fails.
+    pub async fn serve(
+        &self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> io::Result<()> {
+        let service = self
+            .router()
+            .into_make_service_with_connect_info::<Scissors>();
+        axum::serve(Cuttable(listener), service)
+            .with_graceful_shutdown(shutdown)
+            .await
+    }
+
+    async fn respond(&self, request: Request) -> Response {
+        let scissors = request
+            .extensions()
+            .get::<ConnectInfo<Scissors>>()
+            .map(|c| c.0.clone());
+        let (parts, body) = request.into_parts();
+        let path = parts.uri.path().to_owned();
+        if path == "/" {
+            return response(
+                200,
+                &[(
+                    "content-type".to_owned(),
+                    "text/html; charset=utf-8".to_owned(),
+                )],
+                page::HTML.into(),
+            );
+        }
+        let Ok(body) = to_bytes(body, LARGEST_BODY).await else {
+            return plain(413, "The request is too large.");
+        };
+        let headers = parts
+            .headers
+            .iter()
+            .map(|(k, v)| {
+                (
+                    k.as_str().to_owned(),
+                    String::from_utf8_lossy(v.as_bytes()).into_owned(),
+                )
+            })
+            .collect();
+        let target = parts.uri.path_and_query().map_or("/", |p| p.as_str());
+        let call = Call::new(parts.method.as_str(), target, headers, body.to_vec());
+        if path == "/control/log" {
+            let text = self.with(|state| state.log.text());
+            return response(
+                200,
+                &[("content-type".to_owned(), "application/x-ndjson".to_owned())],
+                text.into(),
+            );
+        }
+        if path.starts_with("/control/") {
+            return match self.with(|state| control::answer(state, &call)) {
+                Ok(reply) => rendered(reply),
+                Err(sentence) => plain(400, &sentence),
+            };
+        }
+        match (self.exchange(call).await, scissors) {
+            (Some(reply), _) => rendered(reply),
+            (None, scissors) => {
+                if let Some(scissors) = scissors {
+                    scissors.cut();
+                }
+                plain(599, "No answer: the connection is cut.")
+            }
+        }
+    }
+}
+
+fn rendered(reply: Reply) -> Response {
+    let mut headers = reply.headers;
+    if reply.body.is_some() && !headers.iter().any(|(name, _)| name == "content-type") {
+        headers.push((
+            "content-type".to_owned(),
+            "application/json; charset=utf-8".to_owned(),
+        ));
+    }
+    response(
+        reply.status,
+        &headers,
+        reply
+            .body
+            .map_or_else(Body::empty, |b| b.to_string().into()),
+    )
+}
+
+fn plain(status: u16, sentence: &str) -> Response {
+    response(
+        status,
+        &[(
+            "content-type".to_owned(),
+            "text/plain; charset=utf-8".to_owned(),
+        )],
+        format!("{sentence}\n").into(),
+    )
+}
+
+fn response(status: u16, headers: &[(String, String)], body: Body) -> Response {
+    let mut builder = Response::builder().status(status);
+    for (name, value) in headers {
+        builder = builder.header(name, value);
+    }
+    // A fault rule may name a status or a header that HTTP does not know.
+    builder.body(body).unwrap_or_else(|_| {
+        Response::new(Body::from(
+            "The simulator was asked for a reply that HTTP cannot carry.\n",
+        ))
+    })
+}

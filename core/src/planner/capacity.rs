@@ -16,9 +16,19 @@ use super::summary::Stage;
 use super::{Step, act, wait};
 
 /// What to do about missing instances; `None` when none are missing.
-pub(super) fn grow(desired: &Desired, picture: &Picture<'_>, guard: &Guard, still: &Stillness, memory: &mut Memory, now: Timestamp) -> Option<Step> {
+pub(super) fn grow(
+    desired: &Desired,
+    picture: &Picture<'_>,
+    guard: &Guard,
+    still: &Stillness,
+    memory: &mut Memory,
+    now: Timestamp,
+) -> Option<Step> {
     let (alive, capacity) = (picture.alive(), picture.set.capacity);
-    let need = desired.total().checked_sub(alive).filter(|need| *need > 0)?;
+    let need = desired
+        .total()
+        .checked_sub(alive)
+        .filter(|need| *need > 0)?;
     let vm_size = match open_size(desired, memory, now) {
         Ok(vm_size) => vm_size,
         Err(closed) => {
@@ -32,35 +42,92 @@ pub(super) fn grow(desired: &Desired, picture: &Picture<'_>, guard: &Guard, stil
     }
     let (low, high) = (alive + need, capacity + need);
     let resize = |capacity, message| {
-        let action = Action::Resize { capacity, base: desired.regular, vm_size: vm_size.clone(), guard: guard.clone(), proof: None };
-        let reason = if memory.process.to_replace > 0 { Reason::ReplacementRequested } else { Reason::ScalingUp };
+        let action = Action::Resize {
+            capacity,
+            base: desired.regular,
+            vm_size: vm_size.clone(),
+            guard: guard.clone(),
+            proof: None,
+        };
+        let reason = if memory.process.to_replace > 0 {
+            Reason::ReplacementRequested
+        } else {
+            Reason::ScalingUp
+        };
         act(action, Because { reason, message })
     };
     if low > capacity {
         memory.process.rewrite = None;
-        return Some(resize(low, format!("{alive} of {} instances exist, capacity reads {capacity}: set to {low}", desired.total())));
+        return Some(resize(
+            low,
+            format!(
+                "{alive} of {} instances exist, capacity reads {capacity}: set to {low}",
+                desired.total()
+            ),
+        ));
     }
     // Capacity has not fallen, although instances are gone. It may be late: wait until everything has stood still.
     if still.proof(desired.pace.settle).is_none() {
         let lasted = still.lasted();
-        let pause = lasted.0.clamp(desired.pace.motion.0, desired.pace.settle.0.saturating_sub(lasted.0).max(desired.pace.motion.0));
-        let message = format!("{need} of {} instances are missing; capacity still reads {capacity}", desired.total());
-        return Some(wait(Stage::Settling { message }, now + crate::units::Millis(pause)));
+        let pause = lasted.0.clamp(
+            desired.pace.motion.0,
+            desired
+                .pace
+                .settle
+                .0
+                .saturating_sub(lasted.0)
+                .max(desired.pace.motion.0),
+        );
+        let message = format!(
+            "{need} of {} instances are missing; capacity still reads {capacity}",
+            desired.total()
+        );
+        return Some(wait(
+            Stage::Settling { message },
+            now + crate::units::Millis(pause),
+        ));
     }
-    let proved = picture.set.state == super::Provisioning::Succeeded && memory.process.rewrite.as_ref().is_some_and(|rewrite| rewrite.changed_nothing(still, &vm_size));
+    let proved = picture.set.state == super::Provisioning::Succeeded
+        && memory
+            .process
+            .rewrite
+            .as_ref()
+            .is_some_and(|rewrite| rewrite.changed_nothing(still, &vm_size));
     Some(if proved {
         memory.process.rewrite = None;
-        resize(high, format!("{need} of {} instances are missing and asking for {capacity} again made none: set to {high}", desired.total()))
+        resize(
+            high,
+            format!(
+                "{need} of {} instances are missing and asking for {capacity} again made none: set to {high}",
+                desired.total()
+            ),
+        )
     } else {
         memory.process.rewrite = Some(Rewrite::under(still, &vm_size));
-        resize(capacity, format!("{need} of {} instances are missing and capacity has stayed {capacity}: ask for it again", desired.total()))
+        resize(
+            capacity,
+            format!(
+                "{need} of {} instances are missing and capacity has stayed {capacity}: ask for it again",
+                desired.total()
+            ),
+        )
     })
 }
 
 /// The best size that may be asked for now, or the refusal that ends first.
-pub(super) fn open_size(desired: &Desired, memory: &Memory, now: Timestamp) -> Result<VmSize, Closed> {
+pub(super) fn open_size(
+    desired: &Desired,
+    memory: &Memory,
+    now: Timestamp,
+) -> Result<VmSize, Closed> {
     let shut = |closed: &&Closed| closed.until > now;
-    let general = memory.kept.closed.iter().filter(shut).filter(|closed| !closed.refusal.kind.is_about_the_size()).max_by_key(|closed| closed.until);
+    let general = memory
+        .kept
+        .closed
+        .iter()
+        .filter(shut)
+        .filter(|closed| !closed.refusal.kind.is_about_the_size())
+        .max_by_key(|closed| closed.until);
     if let Some(closed) = general {
         return Err(closed.clone());
     }
@@ -68,7 +135,9 @@ pub(super) fn open_size(desired: &Desired, memory: &Memory, now: Timestamp) -> R
     for vm_size in &desired.vm_sizes {
         match memory.kept.closed(vm_size).filter(shut) {
             None => return Ok(vm_size.clone()),
-            Some(closed) if earliest.is_none_or(|first| closed.until < first.until) => earliest = Some(closed),
+            Some(closed) if earliest.is_none_or(|first| closed.until < first.until) => {
+                earliest = Some(closed)
+            }
             Some(_) => {}
         }
     }
@@ -77,9 +146,16 @@ pub(super) fn open_size(desired: &Desired, memory: &Memory, now: Timestamp) -> R
 }
 
 /// A reading that cannot be true, or not for long: report it once, do nothing, look again.
-pub(super) fn implausible(desired: &Desired, picture: &Picture<'_>, memory: &mut Memory, now: Timestamp) -> Step {
+pub(super) fn implausible(
+    desired: &Desired,
+    picture: &Picture<'_>,
+    memory: &mut Memory,
+    now: Timestamp,
+) -> Step {
     let (alive, capacity): (Count, Count) = (picture.alive(), picture.set.capacity);
     memory.process.implausible = true;
-    let message = format!("capacity reads {capacity} although {alive} instances exist: nothing is changed until the two agree");
+    let message = format!(
+        "capacity reads {capacity} although {alive} instances exist: nothing is changed until the two agree"
+    );
     wait(Stage::Implausible { message }, now + desired.pace.motion)
 }

@@ -60,6 +60,10 @@ pub struct Pace {
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { rest: Millis::seconds(30), motion: Millis::seconds(5), settle: Millis::seconds(60) }
+        Self {
+            rest: Millis::seconds(30),
+            motion: Millis::seconds(5),
+            settle: Millis::seconds(60),
+        }
     }
 }

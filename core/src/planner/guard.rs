@@ -70,12 +70,28 @@ impl Stillness {
             Phase::Stopping => Standing::Leaving,
             Phase::Starting | Phase::Running | Phase::Unknown => Standing::Sound,
         };
-        let mut instances: Vec<_> = picture.instances.iter().map(|one| (one.name.clone(), standing(one.phase))).collect();
+        let mut instances: Vec<_> = picture
+            .instances
+            .iter()
+            .map(|one| (one.name.clone(), standing(one.phase)))
+            .collect();
         instances.sort_by(|a, b| a.0.cmp(&b.0));
-        let subject = Subject { generation: desired.generation, wanted: (desired.regular, desired.spot), capacity: picture.set.capacity, instances };
+        let subject = Subject {
+            generation: desired.generation,
+            wanted: (desired.regular, desired.spot),
+            capacity: picture.set.capacity,
+            instances,
+        };
         match before {
-            Some(before) if before.subject == subject => Self { latest: picture.at, ..before },
-            _ => Self { subject, since: picture.at, latest: picture.at },
+            Some(before) if before.subject == subject => Self {
+                latest: picture.at,
+                ..before
+            },
+            _ => Self {
+                subject,
+                since: picture.at,
+                latest: picture.at,
+            },
         }
     }
 
@@ -86,7 +102,10 @@ impl Stillness {
 
     /// The proof, once two readings of the same facts lie a settle time apart.
     pub(super) fn proof(&self, settle: Millis) -> Option<Proof> {
-        (self.lasted() >= settle && self.latest > self.since).then_some(Proof { since: self.since, until: self.latest })
+        (self.lasted() >= settle && self.latest > self.since).then_some(Proof {
+            since: self.since,
+            until: self.latest,
+        })
     }
 }
 
@@ -101,7 +120,10 @@ pub struct Rewrite {
 impl Rewrite {
     /// Remembers the facts under which the capacity was written again.
     pub(super) fn under(still: &Stillness, vm_size: &VmSize) -> Self {
-        Self { subject: still.subject.clone(), vm_size: vm_size.clone() }
+        Self {
+            subject: still.subject.clone(),
+            vm_size: vm_size.clone(),
+        }
     }
 
     /// Whether the same facts stand after the write as before.

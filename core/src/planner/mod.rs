@@ -75,7 +75,12 @@ pub fn plan(desired: &Desired, observed: &Observed, memory: &Memory, now: Timest
             memory.process.spot_seen.clear();
             absent(desired, &memory, now)
         }
-        (Seen::Known { value: Some(set), .. }, _) if set.owner.as_ref() != Some(&desired.owner) => not_ours(desired, set, now),
+        (
+            Seen::Known {
+                value: Some(set), ..
+            },
+            _,
+        ) if set.owner.as_ref() != Some(&desired.owner) => not_ours(desired, set, now),
         (Seen::Known { .. }, Ok(picture)) => {
             notice_evictions(picture, &mut memory, &mut notes, now);
             present(desired, picture, &mut memory, now)
@@ -84,33 +89,69 @@ pub fn plan(desired: &Desired, observed: &Observed, memory: &Memory, now: Timest
         // `picture` is an error whenever the set is unknown.
         (Seen::Unknown(blind), Ok(_)) => cannot_see(desired, blind, now),
     };
-    let step = if desired.intent == Intent::Watch { only_watch(step, desired, now) } else { step };
+    let step = if desired.intent == Intent::Watch {
+        only_watch(step, desired, now)
+    } else {
+        step
+    };
 
     if let (Step::Wait(Stage::Implausible { message }, _), false) = (&step, was_implausible) {
-        notes.push(Because { reason: Reason::GuardRefused, message: message.clone() });
+        notes.push(Because {
+            reason: Reason::GuardRefused,
+            message: message.clone(),
+        });
     }
-    let ours = picture.as_ref().ok().filter(|picture| picture.set.owner.as_ref() == Some(&desired.owner));
+    let ours = picture
+        .as_ref()
+        .ok()
+        .filter(|picture| picture.set.owner.as_ref() == Some(&desired.owner));
     let (action, stage, next) = match step {
-        Step::Act(action, because) => (Some((action, because)), Stage::Acting, now + desired.pace.motion),
+        Step::Act(action, because) => (
+            Some((action, because)),
+            Stage::Acting,
+            now + desired.pace.motion,
+        ),
         Step::Wait(stage, until) => (None, stage, until),
     };
     let summary = summarise(desired, ours, stage, &mut memory, now);
     if memory.process.to_replace > 0 && matches!(summary.stage, Stage::AtRest) {
-        let message = format!("{} evicted instances are replaced and run", memory.process.to_replace);
-        notes.push(Because { reason: Reason::ReplacementRunning, message });
+        let message = format!(
+            "{} evicted instances are replaced and run",
+            memory.process.to_replace
+        );
+        notes.push(Because {
+            reason: Reason::ReplacementRunning,
+            message,
+        });
         memory.process.to_replace = 0;
     }
-    Plan { action, notes, memory, summary, next }
+    Plan {
+        action,
+        notes,
+        memory,
+        summary,
+        next,
+    }
 }
 
 /// Takes the answer to an action into memory. `now` is the time after the call: nothing read before it counts.
-pub fn remember(desired: &Desired, memory: &Memory, action: &Action, answer: &Answer, now: Timestamp) -> Memory {
+pub fn remember(
+    desired: &Desired,
+    memory: &Memory,
+    action: &Action,
+    answer: &Answer,
+    now: Timestamp,
+) -> Memory {
     let mut memory = memory.clone();
     memory.process.last_write = Some(now);
     memory.process.still = None;
     let buying = match action {
         Action::Create { vm_size, .. } => Some(vm_size),
-        Action::Resize { vm_size, proof: None, .. } => Some(vm_size),
+        Action::Resize {
+            vm_size,
+            proof: None,
+            ..
+        } => Some(vm_size),
         _ => None,
     };
     match answer {
@@ -122,7 +163,8 @@ pub fn remember(desired: &Desired, memory: &Memory, action: &Action, answer: &An
             match action {
                 Action::Resize { proof: Some(_), .. } => {
                     memory.kept.asked_spot = desired.spot;
-                    let seen = Count::try_from(memory.process.spot_seen.len()).unwrap_or(Count::MAX);
+                    let seen =
+                        Count::try_from(memory.process.spot_seen.len()).unwrap_or(Count::MAX);
                     memory.process.leaving = seen.saturating_sub(desired.spot);
                 }
                 Action::Replace { instances, .. } => {
@@ -138,21 +180,44 @@ pub fn remember(desired: &Desired, memory: &Memory, action: &Action, answer: &An
         }
         Answer::Refused(refusal) => refuse(action, buying, refusal, &mut memory, now),
         // Whether it was done, the next look will tell; the proof that a capacity was written again does not hold without it.
-        Answer::Changed | Answer::Missing | Answer::Later(_) | Answer::Unclear => memory.process.rewrite = None,
+        Answer::Changed | Answer::Missing | Answer::Later(_) | Answer::Unclear => {
+            memory.process.rewrite = None
+        }
     }
     memory
 }
 
-fn refuse(action: &Action, buying: Option<&crate::units::VmSize>, refusal: &Refusal, memory: &mut Memory, now: Timestamp) {
+fn refuse(
+    action: &Action,
+    buying: Option<&crate::units::VmSize>,
+    refusal: &Refusal,
+    memory: &mut Memory,
+    now: Timestamp,
+) {
     memory.process.rewrite = None;
     match (action, buying) {
         (_, Some(vm_size)) => {
-            let closed = Closed::after(vm_size.clone(), refusal.clone(), memory.kept.closed(vm_size), now);
+            let closed = Closed::after(
+                vm_size.clone(),
+                refusal.clone(),
+                memory.kept.closed(vm_size),
+                now,
+            );
             memory.kept.close(closed);
         }
         (Action::Reshape { model, .. }, None) => {
-            let before = memory.process.rejected.as_ref().filter(|(hash, _)| hash == model).map(|(_, closed)| closed);
-            let closed = Closed::after(crate::units::VmSize::default(), refusal.clone(), before, now);
+            let before = memory
+                .process
+                .rejected
+                .as_ref()
+                .filter(|(hash, _)| hash == model)
+                .map(|(_, closed)| closed);
+            let closed = Closed::after(
+                crate::units::VmSize::default(),
+                refusal.clone(),
+                before,
+                now,
+            );
             memory.process.rejected = Some((model.clone(), closed));
         }
         _ => {}
@@ -166,7 +231,12 @@ fn hear(outcome: Option<&Outcome>, memory: &mut Memory, notes: &mut Vec<Because>
         Some(Outcome::Failed(refusal)) => {
             memory.process.rewrite = None;
             if let Some(vm_size) = memory.process.buying.take() {
-                let closed = Closed::after(vm_size.clone(), refusal.clone(), memory.kept.closed(&vm_size), now);
+                let closed = Closed::after(
+                    vm_size.clone(),
+                    refusal.clone(),
+                    memory.kept.closed(&vm_size),
+                    now,
+                );
                 notes.push(refused_note(&closed));
                 memory.kept.close(closed);
             }
@@ -182,14 +252,33 @@ pub fn refused_note(closed: &Closed) -> Because {
         RefusalKind::PriceAboveLimit => Reason::PriceAboveLimit,
         _ => Reason::OfferingRefused,
     };
-    Because { reason, message: format!("{}: {} ({})", closed.vm_size, closed.refusal.message, closed.refusal.code) }
+    Because {
+        reason,
+        message: format!(
+            "{}: {} ({})",
+            closed.vm_size, closed.refusal.message, closed.refusal.code
+        ),
+    }
 }
 
 fn picture(observed: &Observed) -> Result<Picture<'_>, &Blind> {
     match (&observed.set, &observed.instances) {
         (Seen::Unknown(blind), _) => Err(blind),
         (_, Seen::Unknown(blind)) => Err(blind),
-        (Seen::Known { value: Some(set), at: set_at }, Seen::Known { value: instances, at }) => Ok(Picture { set, instances, at: *at.min(set_at) }),
+        (
+            Seen::Known {
+                value: Some(set),
+                at: set_at,
+            },
+            Seen::Known {
+                value: instances,
+                at,
+            },
+        ) => Ok(Picture {
+            set,
+            instances,
+            at: *at.min(set_at),
+        }),
         (Seen::Known { value: None, .. }, Seen::Known { .. }) => Err(&Blind::NotAsked),
     }
 }
@@ -197,7 +286,9 @@ fn picture(observed: &Observed) -> Result<Picture<'_>, &Blind> {
 fn cannot_see(desired: &Desired, blind: &Blind, now: Timestamp) -> Step {
     let until = match blind {
         Blind::Throttled { until } => (*until).max(now + desired.pace.motion),
-        Blind::Unreachable { .. } | Blind::NotAsked => now + Millis(desired.pace.motion.0.saturating_mul(2)),
+        Blind::Unreachable { .. } | Blind::NotAsked => {
+            now + Millis(desired.pace.motion.0.saturating_mul(2))
+        }
         Blind::CredentialsInvalid { .. } | Blind::Forbidden { .. } => now + desired.pace.rest,
     };
     wait(Stage::Blind(blind.clone()), until)
@@ -214,9 +305,23 @@ fn absent(desired: &Desired, memory: &Memory, now: Timestamp) -> Step {
             wait(Stage::Refused(closed), until)
         }
         Ok(vm_size) => {
-            let action = Action::Create { capacity: desired.total(), base: desired.regular, vm_size, model: desired.model.clone() };
-            let message = format!("no scale set yet: create it with {} Spot and {} regular instances", desired.spot, desired.regular);
-            act(action, Because { reason: Reason::ScaleSetCreated, message })
+            let action = Action::Create {
+                capacity: desired.total(),
+                base: desired.regular,
+                vm_size,
+                model: desired.model.clone(),
+            };
+            let message = format!(
+                "no scale set yet: create it with {} Spot and {} regular instances",
+                desired.spot, desired.regular
+            );
+            act(
+                action,
+                Because {
+                    reason: Reason::ScaleSetCreated,
+                    message,
+                },
+            )
         }
     }
 }
@@ -225,79 +330,166 @@ fn absent(desired: &Desired, memory: &Memory, now: Timestamp) -> Step {
 fn not_ours(desired: &Desired, set: &ScaleSet, now: Timestamp) -> Step {
     match desired.intent {
         Intent::Remove | Intent::Orphan => wait(Stage::Gone, now),
-        Intent::Keep | Intent::Watch => wait(Stage::NotOurs { owner: set.owner.clone() }, now + desired.pace.rest),
+        Intent::Keep | Intent::Watch => wait(
+            Stage::NotOurs {
+                owner: set.owner.clone(),
+            },
+            now + desired.pace.rest,
+        ),
     }
 }
 
 /// The concerns in their order, once the set is seen, ours, and its instances are known.
 fn present(desired: &Desired, picture: &Picture<'_>, memory: &mut Memory, now: Timestamp) -> Step {
     let Some(guard) = Guard::of(picture.set, desired) else {
-        return wait(Stage::NotOurs { owner: picture.set.owner.clone() }, now + desired.pace.rest);
+        return wait(
+            Stage::NotOurs {
+                owner: picture.set.owner.clone(),
+            },
+            now + desired.pace.rest,
+        );
     };
     let soon = now + desired.pace.motion;
     if desired.intent == Intent::Orphan {
         return wait(Stage::Gone, now);
     }
     if picture.set.state == Provisioning::Deleting {
-        return wait(if desired.intent == Intent::Remove { Stage::Going } else { Stage::Busy }, soon);
+        return wait(
+            if desired.intent == Intent::Remove {
+                Stage::Going
+            } else {
+                Stage::Busy
+            },
+            soon,
+        );
     }
     if !picture.set.state.is_terminal() {
         memory.process.still = None;
         return wait(Stage::Busy, soon);
     }
-    if memory.process.last_write.is_some_and(|written| picture.at <= written) {
+    if memory
+        .process
+        .last_write
+        .is_some_and(|written| picture.at <= written)
+    {
         return wait(Stage::Busy, soon);
     }
     if desired.intent == Intent::Remove {
-        let message = format!("the SpotPool is deleted: delete the scale set and its {} instances", picture.alive());
-        return act(Action::Remove { guard }, Because { reason: Reason::ScaleSetDeleted, message });
+        let message = format!(
+            "the SpotPool is deleted: delete the scale set and its {} instances",
+            picture.alive()
+        );
+        return act(
+            Action::Remove { guard },
+            Because {
+                reason: Reason::ScaleSetDeleted,
+                message,
+            },
+        );
     }
     unexplained_failure(desired, picture, memory, now);
     let still = Stillness::after(memory.process.still.take(), desired, picture);
     memory.process.still = Some(still.clone());
 
-    if let Some(step) = reshape(desired, picture, &guard, memory, now, picture.set.model.as_ref() != Some(&desired.model)) {
+    if let Some(step) = reshape(
+        desired,
+        picture,
+        &guard,
+        memory,
+        now,
+        picture.set.model.as_ref() != Some(&desired.model),
+    ) {
         return step;
     }
     let growth = capacity::grow(desired, picture, &guard, &still, memory, now);
     if let Some(step) = growth {
         // A refusal to sell more is no reason to keep what is too much.
         return match step {
-            Step::Wait(Stage::Refused(closed), until) => match replacement::shrink(desired, picture, &guard, &still, memory, now) {
-                Some(step @ Step::Act(..)) => step,
-                Some(Step::Wait(_, again)) => wait(Stage::Refused(closed), until.min(again)),
-                None => wait(Stage::Refused(closed), until.min(now + desired.pace.rest)),
-            },
+            Step::Wait(Stage::Refused(closed), until) => {
+                match replacement::shrink(desired, picture, &guard, &still, memory, now) {
+                    Some(step @ Step::Act(..)) => step,
+                    Some(Step::Wait(_, again)) => wait(Stage::Refused(closed), until.min(again)),
+                    None => wait(Stage::Refused(closed), until.min(now + desired.pace.rest)),
+                }
+            }
             step => step,
         };
     }
     memory.kept.closed.retain(|closed| closed.until > now);
-    if let Some(step) = reshape(desired, picture, &guard, memory, now, picture.set.base != desired.regular) {
+    if let Some(step) = reshape(
+        desired,
+        picture,
+        &guard,
+        memory,
+        now,
+        picture.set.base != desired.regular,
+    ) {
         return step;
     }
     if let Some(step) = replacement::shrink(desired, picture, &guard, &still, memory, now) {
         return step;
     }
-    if picture.instances.iter().any(|one| matches!(one.phase, Phase::Starting | Phase::Stopping | Phase::Unknown)) {
-        return wait(Stage::Starting, now + Millis(desired.pace.motion.0.saturating_mul(2)));
+    if picture.instances.iter().any(|one| {
+        matches!(
+            one.phase,
+            Phase::Starting | Phase::Stopping | Phase::Unknown
+        )
+    }) {
+        return wait(
+            Stage::Starting,
+            now + Millis(desired.pace.motion.0.saturating_mul(2)),
+        );
     }
     wait(Stage::AtRest, now + desired.pace.rest)
 }
 
 /// Brings model and base up to date, without touching what runs. A rejected model does not stop the pool from healing under the old one.
-fn reshape(desired: &Desired, picture: &Picture<'_>, guard: &Guard, memory: &Memory, now: Timestamp, differs: bool) -> Option<Step> {
-    let rejected = memory.process.rejected.as_ref().is_some_and(|(model, closed)| *model == desired.model && closed.until > now);
+fn reshape(
+    desired: &Desired,
+    picture: &Picture<'_>,
+    guard: &Guard,
+    memory: &Memory,
+    now: Timestamp,
+    differs: bool,
+) -> Option<Step> {
+    let rejected = memory
+        .process
+        .rejected
+        .as_ref()
+        .is_some_and(|(model, closed)| *model == desired.model && closed.until > now);
     if !differs || rejected {
         return None;
     }
-    let message = format!("the declared model or the number of regular instances ({}, was {}) changed: new instances follow it", desired.regular, picture.set.base);
-    Some(act(Action::Reshape { base: desired.regular, model: desired.model.clone(), guard: guard.clone() }, Because { reason: Reason::ModelChanged, message }))
+    let message = format!(
+        "the declared model or the number of regular instances ({}, was {}) changed: new instances follow it",
+        desired.regular, picture.set.base
+    );
+    Some(act(
+        Action::Reshape {
+            base: desired.regular,
+            model: desired.model.clone(),
+            guard: guard.clone(),
+        },
+        Because {
+            reason: Reason::ModelChanged,
+            message,
+        },
+    ))
 }
 
 /// A set that failed while instances are missing, with nobody left who knows why (a restart): one short back-off, counted once.
-fn unexplained_failure(desired: &Desired, picture: &Picture<'_>, memory: &mut Memory, now: Timestamp) {
+fn unexplained_failure(
+    desired: &Desired,
+    picture: &Picture<'_>,
+    memory: &mut Memory,
+    now: Timestamp,
+) {
     let short = picture.alive() < desired.total();
-    let known = memory.process.unexplained.as_ref() == Some(&picture.set.etag) || memory.kept.closed(&picture.set.vm_size).is_some_and(|closed| closed.until > now);
+    let known = memory.process.unexplained.as_ref() == Some(&picture.set.etag)
+        || memory
+            .kept
+            .closed(&picture.set.vm_size)
+            .is_some_and(|closed| closed.until > now);
     if picture.set.state != Provisioning::Failed || !short || known {
         return;
     }
@@ -306,22 +498,48 @@ fn unexplained_failure(desired: &Desired, picture: &Picture<'_>, memory: &mut Me
         return; // Its outcome was heard, and its wait is over.
     }
     memory.process.buying = None;
-    let refusal = Refusal { kind: RefusalKind::Unexplained, code: String::new(), message: "the last operation failed and its reason is not known".to_owned(), request_id: String::new() };
+    let refusal = Refusal {
+        kind: RefusalKind::Unexplained,
+        code: String::new(),
+        message: "the last operation failed and its reason is not known".to_owned(),
+        request_id: String::new(),
+    };
     let vm_size = picture.set.vm_size.clone();
     let closed = Closed::after(vm_size.clone(), refusal, memory.kept.closed(&vm_size), now);
     memory.kept.close(closed);
 }
 
 /// Spot instances that vanish without our doing were evicted.
-fn notice_evictions(picture: &Picture<'_>, memory: &mut Memory, notes: &mut Vec<Because>, now: Timestamp) {
-    let held: BTreeSet<InstanceName> = picture.instances.iter().filter(|one| one.priority == Priority::Spot && one.phase != Phase::Stopping).map(|one| one.name.clone()).collect();
+fn notice_evictions(
+    picture: &Picture<'_>,
+    memory: &mut Memory,
+    notes: &mut Vec<Because>,
+    now: Timestamp,
+) {
+    let held: BTreeSet<InstanceName> = picture
+        .instances
+        .iter()
+        .filter(|one| one.priority == Priority::Spot && one.phase != Phase::Stopping)
+        .map(|one| one.name.clone())
+        .collect();
     let lost: Vec<&InstanceName> = memory.process.spot_seen.difference(&held).collect();
     let gone = Count::try_from(lost.len()).unwrap_or(Count::MAX);
     let evicted = gone.saturating_sub(memory.process.leaving);
     memory.process.leaving = memory.process.leaving.saturating_sub(gone);
     if evicted > 0 {
-        let names = lost.iter().take(5).map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
-        notes.push(Because { reason: Reason::Evicted, message: format!("{evicted} Spot instances were taken away: {names}{}", if lost.len() > 5 { ", …" } else { "" }) });
+        let names = lost
+            .iter()
+            .take(5)
+            .map(|name| name.as_str())
+            .collect::<Vec<_>>()
+            .join(", ");
+        notes.push(Because {
+            reason: Reason::Evicted,
+            message: format!(
+                "{evicted} Spot instances were taken away: {names}{}",
+                if lost.len() > 5 { ", …" } else { "" }
+            ),
+        });
         memory.kept.evictions = memory.kept.evictions.saturating_add(u64::from(evicted));
         memory.kept.last_eviction = Some(now);
         memory.process.to_replace = memory.process.to_replace.saturating_add(evicted);
@@ -332,13 +550,34 @@ fn notice_evictions(picture: &Picture<'_>, memory: &mut Memory, notes: &mut Vec<
 /// `suspend: true`: say what would be done instead of doing it.
 fn only_watch(step: Step, desired: &Desired, now: Timestamp) -> Step {
     match step {
-        Step::Act(_, because) => wait(Stage::Suspended { would: Some(because.message) }, now + desired.pace.rest),
-        Step::Wait(Stage::AtRest | Stage::Starting | Stage::Busy | Stage::Refused(_) | Stage::Settling { .. }, until) => wait(Stage::Suspended { would: None }, until.max(now + desired.pace.motion)),
+        Step::Act(_, because) => wait(
+            Stage::Suspended {
+                would: Some(because.message),
+            },
+            now + desired.pace.rest,
+        ),
+        Step::Wait(
+            Stage::AtRest
+            | Stage::Starting
+            | Stage::Busy
+            | Stage::Refused(_)
+            | Stage::Settling { .. },
+            until,
+        ) => wait(
+            Stage::Suspended { would: None },
+            until.max(now + desired.pace.motion),
+        ),
         other => other,
     }
 }
 
-fn summarise(desired: &Desired, picture: Option<&Picture<'_>>, stage: Stage, memory: &mut Memory, now: Timestamp) -> Summary {
+fn summarise(
+    desired: &Desired,
+    picture: Option<&Picture<'_>>,
+    stage: Stage,
+    memory: &mut Memory,
+    now: Timestamp,
+) -> Summary {
     let refused = matches!(stage, Stage::Refused(_));
     let blind = matches!(stage, Stage::Blind(_));
     let counts = picture.map(|picture| Counts::of(picture, desired, memory, refused));
@@ -359,12 +598,28 @@ fn summarise(desired: &Desired, picture: Option<&Picture<'_>>, stage: Stage, mem
         }
         None => {
             let since = *memory.kept.below_since.get_or_insert(now);
-            if now - since > desired.progress_deadline { Health::Overdue { since } } else { Health::Below }
+            if now - since > desired.progress_deadline {
+                Health::Overdue { since }
+            } else {
+                Health::Below
+            }
         }
     };
-    let rejected_model = memory.process.rejected.as_ref().filter(|(model, _)| *model == desired.model).map(|(_, closed)| closed.clone());
-    let progressing = memory.kept.settled_generation != Some(desired.generation) && desired.intent == Intent::Keep;
-    Summary { stage, counts, health, progressing, rejected_model }
+    let rejected_model = memory
+        .process
+        .rejected
+        .as_ref()
+        .filter(|(model, _)| *model == desired.model)
+        .map(|(_, closed)| closed.clone());
+    let progressing = memory.kept.settled_generation != Some(desired.generation)
+        && desired.intent == Intent::Keep;
+    Summary {
+        stage,
+        counts,
+        health,
+        progressing,
+        rejected_model,
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! What was seen of one pool: a dated picture, whose unseen parts are unknown and never absent.
 
-use crate::units::{Count, Etag, InstanceName, ModelHash, Owner, Priority, Seen, Timestamp, VmSize, Zone};
+use crate::units::{
+    Count, Etag, InstanceName, ModelHash, Owner, Priority, Seen, Timestamp, VmSize, Zone,
+};
 
 use super::refusal::Refusal;
 

@@ -29,7 +29,11 @@ impl Picture<'_> {
 
     /// Instances that hold a place and do no work.
     pub fn broken(&self) -> Vec<InstanceName> {
-        self.instances.iter().filter(|one| matches!(one.phase, Phase::Failed | Phase::Deallocated)).map(|one| one.name.clone()).collect()
+        self.instances
+            .iter()
+            .filter(|one| matches!(one.phase, Phase::Failed | Phase::Deallocated))
+            .map(|one| one.name.clone())
+            .collect()
     }
 
     /// Whether any instance's state could not be read.
@@ -44,11 +48,13 @@ impl Picture<'_> {
 
     /// How many of a priority are too many.
     pub fn over(&self, desired: &Desired, priority: Priority) -> Count {
-        self.held(priority).saturating_sub(wanted(desired, priority))
+        self.held(priority)
+            .saturating_sub(wanted(desired, priority))
     }
 
     fn count(&self, matches: impl Fn(&Instance) -> bool) -> Count {
-        Count::try_from(self.instances.iter().filter(|one| matches(one)).count()).unwrap_or(Count::MAX)
+        Count::try_from(self.instances.iter().filter(|one| matches(one)).count())
+            .unwrap_or(Count::MAX)
     }
 }
 

@@ -41,12 +41,27 @@ pub enum RefusalKind {
 impl RefusalKind {
     /// Whether waiting may help. Where it does not, somebody has to act.
     pub fn needs_a_human(self) -> bool {
-        matches!(self, Self::QuotaIsZero | Self::VmSizeUnknown | Self::TemplateRejected | Self::PlaceMissing | Self::Forbidden)
+        matches!(
+            self,
+            Self::QuotaIsZero
+                | Self::VmSizeUnknown
+                | Self::TemplateRejected
+                | Self::PlaceMissing
+                | Self::Forbidden
+        )
     }
 
     /// Whether another VM size may be obtainable although this one was refused.
     pub fn is_about_the_size(self) -> bool {
-        matches!(self, Self::NoCapacity | Self::QuotaExceeded | Self::QuotaIsZero | Self::PriceAboveLimit | Self::VmSizeUnknown | Self::Unexplained)
+        matches!(
+            self,
+            Self::NoCapacity
+                | Self::QuotaExceeded
+                | Self::QuotaIsZero
+                | Self::PriceAboveLimit
+                | Self::VmSizeUnknown
+                | Self::Unexplained
+        )
     }
 
     /// First wait and longest wait before the same is asked again; it doubles in between.
@@ -57,7 +72,11 @@ impl RefusalKind {
             Self::NoCapacity | Self::PriceAboveLimit => (Millis::minutes(1), Millis::minutes(30)),
             Self::QuotaExceeded => (Millis::minutes(2), Millis::minutes(30)),
             Self::Unexplained => (Millis::seconds(30), Millis::minutes(15)),
-            Self::QuotaIsZero | Self::VmSizeUnknown | Self::TemplateRejected | Self::PlaceMissing | Self::Forbidden => (Millis::minutes(5), Millis::minutes(60)),
+            Self::QuotaIsZero
+            | Self::VmSizeUnknown
+            | Self::TemplateRejected
+            | Self::PlaceMissing
+            | Self::Forbidden => (Millis::minutes(5), Millis::minutes(60)),
         }
     }
 }
@@ -77,10 +96,22 @@ pub struct Closed {
 
 impl Closed {
     /// Closes a size after a refusal; `before` is what was known of it.
-    pub(super) fn after(vm_size: VmSize, refusal: Refusal, before: Option<&Self>, now: Timestamp) -> Self {
+    pub(super) fn after(
+        vm_size: VmSize,
+        refusal: Refusal,
+        before: Option<&Self>,
+        now: Timestamp,
+    ) -> Self {
         let strikes = before.map_or(0, |closed| closed.strikes).saturating_add(1);
         let (first, longest) = refusal.kind.patience();
-        let doubled = first.0.saturating_mul(1_i64 << strikes.saturating_sub(1).min(16));
-        Self { vm_size, until: now + Millis(doubled.min(longest.0)), refusal, strikes }
+        let doubled = first
+            .0
+            .saturating_mul(1_i64 << strikes.saturating_sub(1).min(16));
+        Self {
+            vm_size,
+            until: now + Millis(doubled.min(longest.0)),
+            refusal,
+            strikes,
+        }
     }
 }

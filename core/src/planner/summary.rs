@@ -102,8 +102,16 @@ impl Counts {
         self.regular.running + self.spot.running
     }
 
-    pub(super) fn of(picture: &Picture<'_>, desired: &Desired, memory: &Memory, refused: bool) -> Self {
-        let mut counts = Self { capacity: picture.set.capacity, ..Self::default() };
+    pub(super) fn of(
+        picture: &Picture<'_>,
+        desired: &Desired,
+        memory: &Memory,
+        refused: bool,
+    ) -> Self {
+        let mut counts = Self {
+            capacity: picture.set.capacity,
+            ..Self::default()
+        };
         for one in picture.instances {
             let tally = match one.priority {
                 Priority::Regular => &mut counts.regular,
@@ -127,7 +135,11 @@ impl Counts {
             }
         }
         let held = picture.held(Priority::Spot);
-        counts.spot_held = if refused { held } else { held.max(memory.kept.asked_spot.min(desired.spot)) };
+        counts.spot_held = if refused {
+            held
+        } else {
+            held.max(memory.kept.asked_spot.min(desired.spot))
+        };
         counts
     }
 }

@@ -4,8 +4,6 @@
 //! can be tried against every reading of Azure's documents. It shares no type with them: two independent readings of the
 //! same documents, or both agree on the same mistake. Deterministic: same seed, same requests, same world.
 //!
-//! world ready
-//!
 //! # The API in one look (times are milliseconds of the world's own clock)
 //!
 //! ```text
@@ -33,6 +31,7 @@
 mod allocation;
 mod canonical;
 mod chance;
+mod deletion;
 mod eviction;
 mod history;
 mod instance;

@@ -1,0 +1,255 @@
+//! ARM's front door: who may come in, what the path names, what every reply carries.
+
+use super::operations;
+use super::route::{Route, route};
+use super::state::State;
+use super::wire::{Call, Reply};
+use super::{catalogue, ids, instances, scale_sets};
+
+/// One request with what its handlers need.
+pub struct Exchange<'a> {
+    /// The books.
+    pub state: &'a mut State,
+    /// The request.
+    pub call: &'a Call,
+    /// Its id, and the id of an operation that it starts [REC cap 1].
+    pub request_id: String,
+}
+
+/// Answers a request to ARM at the world's present moment.
+pub fn answer(state: &mut State, call: &Call) -> Reply {
+    state.catch_up();
+    match call.method.as_str() {
+        "GET" | "HEAD" => state.calls.reads += 1,
+        "DELETE" => state.calls.deletes += 1,
+        _ => state.calls.writes += 1,
+    }
+    let request_id = state.request_id();
+    let mut exchange = Exchange {
+        state,
+        call,
+        request_id: request_id.clone(),
+    };
+    let reply = exchange.admitted().unwrap_or_else(|refusal| refusal);
+    state.record();
+    stamped(state, reply, &request_id)
+}
+
+impl Exchange<'_> {
+    fn admitted(&mut self) -> Result<Reply, Reply> {
+        let Some((subscription, route)) = route(&self.call.segments) else {
+            return Err(Reply::gateway(
+                404,
+                "NotFound",
+                "The requested path is not an Azure Resource Manager path.",
+            ));
+        };
+        if self
+            .call
+            .header("authorization")
+            .is_none_or(|a| !a.to_lowercase().starts_with("bearer ") || a.len() < 8)
+        {
+            let message =
+                "Authentication failed. The 'Authorization' header is missing or invalid.";
+            let challenge = "Bearer authorization_uri=\"https://login.microsoftonline.com/common\", error=\"invalid_token\"";
+            return Err(Reply::gateway(401, "AuthenticationFailed", message)
+                .with("www-authenticate", challenge));
+        }
+        self.versioned()?;
+        if !subscription.eq_ignore_ascii_case(&self.state.subscription) {
+            let message = format!("The subscription '{subscription}' could not be found.");
+            return Err(Reply::gateway(404, "SubscriptionNotFound", &message));
+        }
+        let (now, speed) = (self.state.region.now(), self.state.clock.speed());
+        let here = |millis: u64| ((millis as f64 / 1000.0 / speed).ceil() as u64).max(1);
+        let admission = self
+            .state
+            .limits
+            .admit(self.call, &route, &subscription, now, here);
+        let limits = match admission {
+            Ok(headers) => headers,
+            Err(refusal) if self.state.throttle => return Err(refusal),
+            Err(_) => Vec::new(),
+        };
+        let mut reply = self.routed(route).unwrap_or_else(|refusal| refusal);
+        reply.headers.extend(limits);
+        Ok(reply)
+    }
+
+    fn versioned(&self) -> Result<(), Reply> {
+        let Some(version) = self.call.parameter("api-version") else {
+            let message =
+                "The api-version query parameter (?api-version=) is required for all requests.";
+            return Err(Reply::gateway(400, "MissingApiVersionParameter", message));
+        };
+        let date = version
+            .split_once("-preview")
+            .map_or(version, |(date, _)| date);
+        let parts: Vec<&str> = date.split('-').collect();
+        let dated = matches!(parts.as_slice(), [y, m, d] if y.len() == 4 && m.len() == 2 && d.len() == 2)
+            && parts.iter().all(|p| p.bytes().all(|b| b.is_ascii_digit()));
+        if dated {
+            return Ok(());
+        }
+        let message = format!(
+            "The api-version '{version}' is invalid. The supported versions are dates such as '2024-07-01'."
+        );
+        Err(Reply::gateway(400, "InvalidApiVersionParameter", &message))
+    }
+
+    fn routed(&mut self, route: Route) -> Result<Reply, Reply> {
+        if let Some(group) =
+            group_of(&route).filter(|g| self.state.missing_groups.contains(&g.to_lowercase()))
+        {
+            return Err(Reply::gateway(
+                404,
+                "ResourceGroupNotFound",
+                &format!("Resource group '{group}' could not be found."),
+            ));
+        }
+        match (self.call.method.as_str(), &route) {
+            ("GET", Route::Subscription) => Ok(catalogue::subscription(self)),
+            ("GET" | "HEAD", Route::ResourceGroup { group }) => {
+                Ok(catalogue::resource_group(self, group))
+            }
+            ("GET", Route::Skus) => Ok(catalogue::skus(self)),
+            ("GET", Route::Usages { location }) => catalogue::usages(self, location),
+            ("GET", Route::Operation { id }) => operations::poll(self, id),
+            ("GET", Route::Sets { group, location }) => {
+                scale_sets::list(self, group.as_deref(), location.as_deref())
+            }
+            ("PUT", Route::Set { group, name }) => scale_sets::put(self, group, name),
+            ("PATCH", Route::Set { group, name }) => scale_sets::patch(self, group, name),
+            ("GET", Route::Set { group, name }) => scale_sets::get(self, group, name),
+            ("DELETE", Route::Set { group, name }) => scale_sets::delete(self, group, name),
+            (
+                "POST",
+                Route::SetAction {
+                    group,
+                    name,
+                    action,
+                },
+            ) if action.eq_ignore_ascii_case("delete") => {
+                scale_sets::delete_instances(self, group, name)
+            }
+            (
+                _,
+                Route::SetAction {
+                    group,
+                    name,
+                    action,
+                },
+            ) => scale_sets::uniform_only(self, group, name, action),
+            ("GET", Route::SetMachines { group, name }) => scale_sets::bare_list(self, group, name),
+            (_, Route::SetMachine { group, name }) => {
+                scale_sets::numbered_instance(self, group, name)
+            }
+            ("GET", Route::Machines { group, location }) => {
+                instances::list(self, group.as_deref(), location.as_deref())
+            }
+            ("GET", Route::Machine { group, name }) => instances::get(self, group, name),
+            ("DELETE", Route::Machine { group, name }) => instances::delete(self, group, name),
+            ("GET", Route::MachineView { group, name }) => instances::view(self, group, name),
+            (
+                "POST",
+                Route::MachineAction {
+                    group,
+                    name,
+                    action,
+                },
+            ) if action.eq_ignore_ascii_case("simulateEviction") => {
+                instances::simulate_eviction(self, group, name)
+            }
+            (method, _) => Err(Reply::not_simulated(&format!(
+                "{method} {}",
+                self.call.segments.join("/")
+            ))),
+        }
+    }
+
+    /// One page of a list and, when there is more, the link to the next: `after` is the key of the last item before it.
+    pub fn page<T>(&self, items: Vec<(String, T)>) -> (Vec<T>, Option<String>) {
+        let after = self.call.parameter("$skiptoken").map(str::to_owned);
+        let mut rest = items
+            .into_iter()
+            .skip_while(|(key, _)| after.as_ref().is_some_and(|after| key <= after))
+            .peekable();
+        let mut page = Vec::new();
+        let mut last = String::new();
+        while page.len() < self.state.page_size.max(1) {
+            let Some((key, item)) = rest.next() else {
+                break;
+            };
+            last = key;
+            page.push(item);
+        }
+        let link = rest.peek().is_some().then(|| {
+            let path = self.call.target.split('?').next().unwrap_or_default();
+            let kept = self
+                .call
+                .query
+                .iter()
+                .filter(|(k, _)| !k.eq_ignore_ascii_case("$skiptoken"));
+            let query: String = kept
+                .map(|(k, v)| format!("{k}={}&", super::wire::encoded(v)))
+                .collect();
+            format!(
+                "{}{path}?{query}$skiptoken={}",
+                self.call.base(),
+                super::wire::encoded(&last)
+            )
+        });
+        (page, link)
+    }
+}
+
+fn group_of(route: &Route) -> Option<&str> {
+    match route {
+        Route::Sets { group, .. } | Route::Machines { group, .. } => group.as_deref(),
+        Route::ResourceGroup { group }
+        | Route::Set { group, .. }
+        | Route::SetAction { group, .. }
+        | Route::SetMachines { group, .. }
+        | Route::SetMachine { group, .. }
+        | Route::Machine { group, .. }
+        | Route::MachineView { group, .. }
+        | Route::MachineAction { group, .. } => Some(group),
+        Route::Subscription
+        | Route::Skus
+        | Route::Usages { .. }
+        | Route::Operation { .. }
+        | Route::Unknown => None,
+    }
+}
+
+/// The headers that every reply carries [REC cap 1].
+fn stamped(state: &State, reply: Reply, request_id: &str) -> Reply {
+    let correlation = ids::guid(state.seed ^ 1, request_id);
+    let stamp: String = state
+        .clock
+        .stamp(state.region.now())
+        .chars()
+        .filter(|c| c.is_ascii_digit() || *c == 'T')
+        .take(15)
+        .collect();
+    let routing = format!(
+        "{}:{stamp}Z:{correlation}",
+        state.region.location.to_uppercase()
+    );
+    let mut reply = reply
+        .with("cache-control", "no-cache")
+        .with("pragma", "no-cache")
+        .with("expires", "-1")
+        .with(
+            "strict-transport-security",
+            "max-age=31536000; includeSubDomains",
+        )
+        .with("x-content-type-options", "nosniff")
+        .with("x-ms-request-id", request_id)
+        .with("x-ms-correlation-request-id", correlation)
+        .with("x-ms-routing-request-id", routing);
+    if reply.body.is_some() {
+        reply = reply.with("content-type", "application/json; charset=utf-8");
+    }
+    reply
+}

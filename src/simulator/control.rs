@@ -1,0 +1,277 @@
+//! The control API: what a test or a person does to this Azure that Azure itself would do. No part of ARM; needs no token.
+//!
+//! ```text
+//! GET  /control/state                {"time","scaleSets":[…],"events":[…],"calls":{"reads","writes","deletes"}}; ?since=N events after N
+//! POST /control/evict                {"scaleSet":NAME,"count":N,"resourceGroup"?} | {"instances":[names]} → {"evicted":[names]}
+//! POST /control/capacity             {"vmSize","zone"?,"priority"?,"available":N|null}   null: no limit, 0: refuse
+//! POST /control/price                {"vmSize","usdPerHour":"0.04","zone"?,"priority"?}
+//! POST /control/quota                {"name":"lowPriorityCores","limit":N}
+//! GET  /control/faults · POST (a rule of faults.rs) · DELETE
+//! POST /control/offline              {"offline":true|false}                              nobody answers ARM calls
+//! GET  /control/world · POST         {"capacityFalls":"at-once"|"late"|"never",…}        settings.rs
+//! GET  /control/log                  the request log as JSON lines
+//! ```
+
+use super::faults::Rule;
+use super::settings::{self, Settings};
+use super::state::State;
+use super::wire::{Call, Reply};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use spotpool_core::world::{Instance, Phase, Priority};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Evict {
+    resource_group: Option<String>,
+    scale_set: Option<String>,
+    count: Option<usize>,
+    #[serde(default)]
+    instances: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Capacity {
+    vm_size: String,
+    zone: Option<String>,
+    priority: Option<String>,
+    available: Option<u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Price {
+    vm_size: String,
+    usd_per_hour: String,
+    zone: Option<String>,
+    priority: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Quota {
+    name: String,
+    limit: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Offline {
+    offline: bool,
+}
+
+/// Answers a request below `/control`. `Err` is a 400 with a sentence.
+///
+/// # Errors
+/// What is wrong with the request.
+pub fn answer(state: &mut State, call: &Call) -> Result<Reply, String> {
+    state.catch_up();
+    let path: Vec<&str> = call.segments.iter().skip(1).map(String::as_str).collect();
+    let reply = match (call.method.as_str(), path.as_slice()) {
+        ("GET", ["state"]) => shown(state, call),
+        ("POST", ["evict"]) => evict(state, body(call)?)?,
+        ("POST", ["capacity"]) => {
+            let c: Capacity = body(call)?;
+            known_size(state, &c.vm_size)?;
+            state.region.limit_capacity(
+                &c.vm_size,
+                c.zone.as_deref(),
+                priority(c.priority.as_deref())?,
+                c.available,
+            );
+            json!({})
+        }
+        ("POST", ["price"]) => {
+            let p: Price = body(call)?;
+            known_size(state, &p.vm_size)?;
+            let micros = micro_dollars(&p.usd_per_hour)?;
+            state.region.set_price(
+                &p.vm_size,
+                p.zone.as_deref(),
+                priority(p.priority.as_deref())?,
+                micros,
+            );
+            json!({})
+        }
+        ("POST", ["quota"]) => {
+            let q: Quota = body(call)?;
+            if !state
+                .region
+                .market
+                .quota_rows()
+                .iter()
+                .any(|row| row.eq_ignore_ascii_case(&q.name))
+            {
+                return Err(format!(
+                    "there is no quota '{}': it is one of {}",
+                    q.name,
+                    state.region.market.quota_rows().join(", ")
+                ));
+            }
+            state.region.set_quota(&q.name, q.limit);
+            json!({})
+        }
+        ("POST", ["faults"]) => {
+            state.faults.add(body::<Rule>(call)?);
+            json!({"rules": state.faults.rules()})
+        }
+        ("GET", ["faults"]) => json!({"rules": state.faults.rules()}),
+        ("DELETE", ["faults"]) => {
+            state.faults.clear();
+            json!({"rules": []})
+        }
+        ("POST", ["offline"]) => {
+            state.offline = body::<Offline>(call)?.offline;
+            json!({"offline": state.offline})
+        }
+        ("POST", ["world"]) => {
+            body::<Settings>(call)?.apply(state)?;
+            settings::shown(state)
+        }
+        ("GET", ["world"]) => settings::shown(state),
+        (method, path) => {
+            return Err(format!(
+                "the control API has no {method} /control/{}",
+                path.join("/")
+            ));
+        }
+    };
+    state.record();
+    Ok(Reply::json(200, reply))
+}
+
+fn body<T: DeserializeOwned>(call: &Call) -> Result<T, String> {
+    serde_json::from_slice(&call.body).map_err(|e| format!("the body is not understood: {e}"))
+}
+
+fn priority(word: Option<&str>) -> Result<Priority, String> {
+    match word {
+        None | Some("Spot") => Ok(Priority::Spot),
+        Some("Regular") => Ok(Priority::Regular),
+        Some(other) => Err(format!("priority is Spot or Regular, not '{other}'")),
+    }
+}
+
+fn known_size(state: &State, size: &str) -> Result<(), String> {
+    match state.region.market.size(size) {
+        Some(_) => Ok(()),
+        None => Err(format!("the region has no VM size '{size}'")),
+    }
+}
+
+fn micro_dollars(text: &str) -> Result<u64, String> {
+    let wrong = || format!("usdPerHour is a number in quotes such as \"0.04\", not '{text}'");
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
+    if whole.is_empty() || part.len() > 6 || !digits(whole) || !digits(part) {
+        return Err(wrong());
+    }
+    let micros: u64 = format!("{part:0<6}").parse().map_err(|_| wrong())?;
+    whole
+        .parse::<u64>()
+        .ok()
+        .and_then(|w| w.checked_mul(1_000_000)?.checked_add(micros))
+        .ok_or_else(wrong)
+}
+
+fn evict(state: &mut State, ask: Evict) -> Result<Value, String> {
+    let mut evicted = Vec::new();
+    for name in &ask.instances {
+        let groups: Vec<String> = state
+            .region
+            .sets
+            .values()
+            .map(|s| s.resource_group.clone())
+            .collect();
+        let gone = groups.iter().any(|group| state.region.evict(group, name));
+        if gone {
+            evicted.push(name.clone());
+        }
+    }
+    if let Some(name) = &ask.scale_set {
+        let wanted = |s: &&spotpool_core::world::ScaleSet| {
+            s.name.eq_ignore_ascii_case(name)
+                && ask
+                    .resource_group
+                    .as_ref()
+                    .is_none_or(|g| g.eq_ignore_ascii_case(&s.resource_group))
+        };
+        let group = state
+            .region
+            .sets
+            .values()
+            .find(wanted)
+            .map(|s| s.resource_group.clone());
+        let group = group.ok_or_else(|| format!("there is no scale set '{name}'"))?;
+        evicted.extend(
+            state
+                .region
+                .evict_some(&group, name, ask.count.unwrap_or(1)),
+        );
+    } else if ask.instances.is_empty() {
+        return Err("name a scaleSet and a count, or instances".to_owned());
+    }
+    Ok(json!({"evicted": evicted}))
+}
+
+fn word(instance: &Instance) -> &'static str {
+    match instance.phase {
+        Phase::Creating { .. } => "creating",
+        Phase::Running => "running",
+        Phase::Noticed { .. } => "noticed",
+        Phase::Deallocating { .. } => "deallocating",
+        Phase::Deallocated => "deallocated",
+        Phase::Deleting { evicted: true, .. } => "evicted",
+        Phase::Deleting { .. } => "deleting",
+        Phase::Failed => "failed",
+    }
+}
+
+fn shown(state: &State, call: &Call) -> Value {
+    let since = call
+        .parameter("since")
+        .and_then(|n| n.parse::<u64>().ok())
+        .unwrap_or(0);
+    let clock = &state.clock;
+    let sets: Vec<Value> = state.region.sets.iter().map(|(key, set)| {
+        let record = state.sets.get(key);
+        let instances: Vec<Value> = set.by_age().iter().map(|i| json!({
+            "name": i.name, "priority": i.priority.as_str(), "state": word(i), "vmSize": i.model.vm_size, "zone": i.zone,
+            "created": clock.unix_millis(i.created), "model": i.model.revision,
+        })).collect();
+        let samples: Vec<Value> = record.into_iter().flat_map(|r| &r.samples)
+            .map(|s| json!([clock.unix_millis(s.at), s.spot, s.starting, s.regular, s.capacity, s.asked])).collect();
+        json!({
+            "id": super::scale_sets::set_id(state, set), "name": set.name, "resourceGroup": set.resource_group,
+            "capacity": set.capacity, "base": set.base(), "asked": record.map_or(0, |r| r.asked),
+            "vmSize": set.model.vm_size, "maxPriceMicros": set.model.max_price, "model": set.model.revision,
+            "provisioningState": set.provisioning_state().as_str(), "etag": format!("\"{}\"", set.etag),
+            "failure": set.failure.as_ref().map(|f| json!({"code": f.code, "message": f.message})),
+            "tags": *set.tags, "instances": instances, "samples": samples,
+        })
+    }).collect();
+    let events: Vec<Value> = state.region.history.events().filter(|e| e.number > since)
+        .map(|e| json!({"number": e.number, "time": clock.stamp(e.time), "kind": e.what.kind(), "scaleSet": e.set, "message": e.what.to_string()})).collect();
+    json!({
+        "time": clock.stamp(state.region.now()), "millis": clock.unix_millis(state.region.now()), "speed": clock.speed(),
+        "location": &*state.region.location, "offline": state.offline, "faults": state.faults.rules().len(),
+        "scaleSets": sets, "events": events,
+        "calls": {"reads": state.calls.reads, "writes": state.calls.writes, "deletes": state.calls.deletes},
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prices_are_read_without_floats() {
+        assert_eq!(micro_dollars("0.04"), Ok(40_000));
+        assert_eq!(micro_dollars("12"), Ok(12_000_000));
+        for bad in ["", "-1", "cheap", "0.1234567", "."] {
+            assert!(micro_dollars(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Everything the simulator remembers: the world, the documents beside it, and the books it keeps. One lock around it; a
+//! request catches up with the clock first, so no timer runs.
+
+use super::clock::Clock;
+use super::faults::Faults;
+use super::ids;
+use super::limits::Limits;
+use super::log::Log;
+use serde_json::Value;
+use spotpool_core::world::{Priority, Region, SetKey};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+/// How many points of a scale set's history the page gets.
+const SAMPLES: usize = 4_000;
+
+/// Requests answered.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Calls {
+    /// GET and HEAD.
+    pub reads: u64,
+    /// PUT, PATCH and POST.
+    pub writes: u64,
+    /// DELETE.
+    pub deletes: u64,
+}
+
+/// What is kept of a scale set beside the world.
+#[derive(Debug)]
+pub struct SetRecord {
+    /// The stored document.
+    pub document: Value,
+    /// `properties.uniqueId`.
+    pub unique_id: String,
+    /// The capacity that was last asked for.
+    pub asked: u32,
+    /// For the page's chart.
+    pub samples: VecDeque<Sample>,
+}
+
+/// Counts of a scale set at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// World time.
+    pub at: u64,
+    /// Running Spot instances.
+    pub spot: u32,
+    /// Spot instances being made.
+    pub starting: u32,
+    /// Running regular instances.
+    pub regular: u32,
+    /// As the scale set reports it.
+    pub capacity: u32,
+    /// As last asked for.
+    pub asked: u32,
+}
+
+/// What is kept of an instance beside the world.
+#[derive(Debug)]
+pub struct MachineRecord {
+    /// The scale set's profile when the instance was made.
+    pub profile: Arc<Value>,
+    /// `properties.vmId`.
+    pub vm_id: String,
+    /// Moves with every change of state.
+    pub etag: u64,
+    /// World time of the last change of state.
+    pub changed: u64,
+    state: (&'static str, &'static str),
+}
+
+/// All of it.
+#[derive(Debug)]
+pub struct State {
+    /// Azure.
+    pub region: Region,
+    /// Its clock.
+    pub clock: Clock,
+    /// For identities.
+    pub seed: u64,
+    /// The one subscription that exists.
+    pub subscription: String,
+    /// Items on a page of a list.
+    pub page_size: usize,
+    /// Whether exhausted limits refuse.
+    pub throttle: bool,
+    /// Lower-case names of resource groups that do not exist; all others do.
+    pub missing_groups: Vec<String>,
+    /// By scale set.
+    pub sets: BTreeMap<SetKey, SetRecord>,
+    /// By scale set and instance name.
+    pub machines: BTreeMap<(SetKey, String), MachineRecord>,
+    /// Operation GUID → the world's number.
+    pub operations: BTreeMap<String, u64>,
+    /// Token buckets.
+    pub limits: Limits,
+    /// Rules.
+    pub faults: Faults,
+    /// Requests and replies.
+    pub log: Log,
+    /// Counts.
+    pub calls: Calls,
+    /// Nobody answers.
+    pub offline: bool,
+    /// Requests so far; makes request ids.
+    pub requests: u64,
+}
+
+impl State {
+    /// Lets the world's time pass up to now.
+    pub fn catch_up(&mut self) {
+        let now = self.clock.now();
+        while let Some(next) = self.region.next_event().filter(|next| *next <= now) {
+            self.region.advance(next);
+            self.record();
+        }
+        self.region.advance(now);
+    }
+
+    /// Brings the books up to the world as it is.
+    pub fn record(&mut self) {
+        let now = self.region.now();
+        self.sets
+            .retain(|key, _| self.region.sets.contains_key(key));
+        self.machines.retain(|(key, name), _| {
+            self.region
+                .sets
+                .get(key)
+                .is_some_and(|s| s.instances.contains_key(name))
+        });
+        for (key, set) in &self.region.sets {
+            let Some(record) = self.sets.get_mut(key) else {
+                continue;
+            };
+            let mut profile = None;
+            for instance in set.instances.values() {
+                let state = (instance.provisioning_state(), instance.power_state());
+                let id = (key.clone(), instance.name.clone());
+                if let Some(machine) = self.machines.get_mut(&id) {
+                    if machine.state != state {
+                        machine.state = state;
+                        machine.etag += 1;
+                        machine.changed = now;
+                    }
+                } else {
+                    let profile = Arc::clone(profile.get_or_insert_with(|| {
+                        Arc::new(
+                            record
+                                .document
+                                .pointer("/properties/virtualMachineProfile")
+                                .cloned()
+                                .unwrap_or_default(),
+                        )
+                    }));
+                    let vm_id = ids::guid(
+                        self.seed,
+                        &format!("vm/{}/{}", key.resource_group, instance.name),
+                    );
+                    self.machines.insert(
+                        id,
+                        MachineRecord {
+                            profile,
+                            vm_id,
+                            etag: 1,
+                            changed: now,
+                            state,
+                        },
+                    );
+                }
+            }
+            let running = set.running();
+            let starting = set
+                .instances
+                .values()
+                .filter(|i| i.priority == Priority::Spot && i.provisioning_state() == "Creating")
+                .count() as u32;
+            let sample = Sample {
+                at: now,
+                spot: running.spot,
+                starting,
+                regular: running.regular,
+                capacity: set.capacity,
+                asked: record.asked,
+            };
+            if record
+                .samples
+                .back()
+                .is_none_or(|last| Sample { at: now, ..*last } != sample)
+            {
+                record.samples.push_back(sample);
+                while record.samples.len() > SAMPLES {
+                    record.samples.pop_front();
+                }
+            }
+        }
+    }
+
+    /// The next request's id, which is also the id of the operation it starts [REC cap 1].
+    pub fn request_id(&mut self) -> String {
+        self.requests += 1;
+        ids::guid(self.seed, &format!("request/{}", self.requests))
+    }
+}
