@@ -1,0 +1,8 @@
+//! The whole machine with real parts: a real API server and etcd, the project's own programs, Azure simulated on
+//! loopback.
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+mod control_plane_test;
+mod prepare_test;
