@@ -19,6 +19,7 @@ struct Cli {
 #[derive(Subcommand, Debug)]
 enum Command {
     Controller(Box<controller::ControllerArgs>),
+    Simulator(Box<simulator::SimulatorArgs>),
     Crd(crd::CrdArgs),
 }
 
@@ -26,6 +27,7 @@ enum Command {
 pub fn run() -> ExitCode {
     match Cli::parse().command {
         Command::Controller(args) => block_on(controller::run(*args)),
+        Command::Simulator(args) => block_on(simulator::run(*args)),
         Command::Crd(args) => match crd::run(&args) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => failed(&error),

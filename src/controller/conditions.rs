@@ -5,8 +5,8 @@
 //! time. What is said stands in `kstatus.rs` (Ready, Reconciling, Stalled), `capacity.rs` (all about Spot, template and credentials)
 //! and `deleting.rs`.
 
-use spotpool_core::units::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use spotpool_core::units::Timestamp;
 
 use crate::api::reasons::ConditionStatus::{self, False, True, Unknown};
 use crate::api::{ConditionType, Reason};

@@ -3,8 +3,8 @@
 //! In comes what a turn has to say; out go the three by the table of the API's design. Reconciling and Stalled are absent rather than
 //! False, and never both present.
 
-use spotpool_core::units::Timestamp;
 use spotpool_core::planner::{Blind, Closed, Health, Intent, Stage};
+use spotpool_core::units::Timestamp;
 
 use crate::api::Reason;
 use crate::api::reasons::ConditionStatus::{self, False, True, Unknown};
