@@ -2,6 +2,7 @@
 //!
 //! In come flags and their environment variables; out comes a running controller, or an error that says what to do next.
 
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -227,7 +228,10 @@ fn log(args: &ControllerArgs) -> Result<(), Error> {
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
     match args.log_format {
-        LogFormat::Text => lines.with_target(false).init(),
+        LogFormat::Text => lines
+            .with_target(false)
+            .with_ansi(std::io::stderr().is_terminal())
+            .init(),
         LogFormat::Json => lines.json().flatten_event(true).init(),
     }
     Ok(())

@@ -105,13 +105,9 @@ pub(super) fn up_to_date(report: &Report<'_>) -> Verdict {
     }
     if old > 0 {
         let fact = format!(
-            "{old} of {alive} instances were made before the last change of the template or maxPrice"
+            "{old} of {alive} instances were made before the last change of the template or maxPrice; those that replace them follow it"
         );
-        return say(
-            False,
-            Reason::NewInstancesOnly,
-            with_advice(Reason::NewInstancesOnly, &fact),
-        );
+        return say(False, Reason::NewInstancesOnly, fact);
     }
     say(
         True,

@@ -227,7 +227,8 @@ impl Turn {
         }
         state.logged = key;
         match &self.summary.stage {
-            Stage::Acting => {}
+            // Told where it is done.
+            Stage::Acting | Stage::Gone => {}
             Stage::Blind(_) | Stage::NotOurs { .. } | Stage::Implausible { .. } => {
                 tracing::warn!(pool, "{text}")
             }

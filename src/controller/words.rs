@@ -44,10 +44,15 @@ pub fn refusal_text(refusal: &Refusal) -> String {
     text
 }
 
-/// `Standard_D4s_v5: SkuNotAvailable: … (request …), asked again at 11:01:30Z`.
+/// `Standard_D4s_v5: SkuNotAvailable (request …), asked again at 11:01:30Z`.
 pub fn closed_text(closed: &Closed) -> String {
     let again = format!("asked again at {}", clock_text(closed.until));
-    let text = refusal_text(&closed.refusal);
+    let mut refusal = closed.refusal.clone();
+    if refusal.kind == RefusalKind::NoCapacity && !refusal.code.is_empty() {
+        // Azure's sentence says no more than the code does, at ten times the length.
+        refusal.message.clear();
+    }
+    let text = refusal_text(&refusal);
     [closed.vm_size.as_str(), &text]
         .into_iter()
         .filter(|part| !part.is_empty())
@@ -146,7 +151,7 @@ mod tests {
 
     #[test]
     fn says_what_azure_said_and_when_it_is_asked_again() {
-        let closed = Closed {
+        let mut closed = Closed {
             vm_size: VmSize::from("Standard_D4s_v5"),
             refusal: refusal(),
             until: Timestamp(90_000),
@@ -154,8 +159,11 @@ mod tests {
         };
         assert_eq!(
             closed_text(&closed),
-            "Standard_D4s_v5: SkuNotAvailable: sold out (request r-1), asked again at 00:01:30Z"
+            "Standard_D4s_v5: SkuNotAvailable (request r-1), asked again at 00:01:30Z"
         );
+        closed.refusal.kind = RefusalKind::QuotaExceeded;
+        closed.refusal.message = "8 of 10 cores left.".to_owned();
+        assert!(closed_text(&closed).contains(": 8 of 10 cores left (request r-1)"));
     }
 
     #[test]
