@@ -17,3 +17,17 @@ help: ## list the targets
 .PHONY: control-plane
 control-plane: ## print a directory with etcd, kube-apiserver, kube-controller-manager and kubectl (built if need be)
 	@tests/control-plane/prepare.sh
+
+# ---- generated files -------------------------------------------------------------
+
+.PHONY: generate
+generate: ## write what is generated: crds/, docs/reasons.md, the chart's copy of the CRD, deploy/install.yaml
+	cargo build --quiet --bin spotpool
+	target/debug/spotpool crd >crds/spotpool.io_spotpools.yaml
+	target/debug/spotpool crd --reasons >docs/reasons.md
+	cp crds/spotpool.io_spotpools.yaml charts/spotpool/files/
+	tests/helm/install-manifest.sh >deploy/install.yaml
+
+.PHONY: helm
+helm: ## print the path of the Helm that the tests use (built if need be)
+	@tests/helm/prepare.sh

@@ -4,6 +4,8 @@
 //! tested by table, by exhausting small worlds and by a million random histories.
 #![forbid(unsafe_code)]
 
+pub mod laws;
 pub mod planner;
+pub mod twin;
 pub mod units;
 pub mod world;

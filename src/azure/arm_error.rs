@@ -46,7 +46,13 @@ impl ArmError {
     pub fn of_answer(status: u16, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Self {
         let mut error = match error_object(body) {
             Some(object) => Self::of_object(&object),
-            None => Self { main: Cause { message: excerpt(headers, body), ..Cause::default() }, ..Self::default() },
+            None => Self {
+                main: Cause {
+                    message: excerpt(headers, body),
+                    ..Cause::default()
+                },
+                ..Self::default()
+            },
         };
         error.status = status;
         error.retry_after = retry_after(headers, now);
@@ -58,7 +64,11 @@ impl ArmError {
     pub fn of_object(object: &Value) -> Self {
         let mut details = Vec::new();
         collect_details(object, &mut details, 0);
-        Self { main: cause(object), details, ..Self::default() }
+        Self {
+            main: cause(object),
+            details,
+            ..Self::default()
+        }
     }
 
     /// The causes, the outermost first.
@@ -90,14 +100,32 @@ impl std::error::Error for ArmError {}
 
 /// `Retry-After` in seconds or as a date, or Azure's own header in milliseconds.
 pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Millis> {
-    let text = |name| headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok()).map(str::trim);
-    let millis = text("x-ms-retry-after-ms").or_else(|| text("retry-after-ms")).and_then(|text| text.parse::<i64>().ok());
-    let seconds = || text("retry-after").and_then(|text| text.parse::<i64>().ok()).map(|seconds| seconds.saturating_mul(1000));
+    let text = |name| {
+        headers
+            .get(name)
+            .and_then(|value: &http::HeaderValue| value.to_str().ok())
+            .map(str::trim)
+    };
+    let millis = text("x-ms-retry-after-ms")
+        .or_else(|| text("retry-after-ms"))
+        .and_then(|text| text.parse::<i64>().ok());
+    let seconds = || {
+        text("retry-after")
+            .and_then(|text| text.parse::<i64>().ok())
+            .map(|seconds| seconds.saturating_mul(1000))
+    };
     let date = || {
         let date = azure_core_legacy::date::parse_rfc1123(text("retry-after")?).ok()?;
-        Some(date.unix_timestamp().saturating_mul(1000).saturating_sub(now.0))
+        Some(
+            date.unix_timestamp()
+                .saturating_mul(1000)
+                .saturating_sub(now.0),
+        )
     };
-    millis.or_else(seconds).or_else(date).map(|millis| Millis(millis.clamp(0, LONGEST_WAIT.0)))
+    millis
+        .or_else(seconds)
+        .or_else(date)
+        .map(|millis| Millis(millis.clamp(0, LONGEST_WAIT.0)))
 }
 
 /// The id under which Azure's support finds the request.
@@ -128,14 +156,24 @@ pub fn one_line(text: &str, longest: usize) -> String {
 fn error_object(body: &[u8]) -> Option<Value> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let value: Value = serde_json::from_slice(body).ok()?;
-    let inner = value.get("error").or_else(|| value.get("Error")).filter(|inner| inner.is_object());
+    let inner = value
+        .get("error")
+        .or_else(|| value.get("Error"))
+        .filter(|inner| inner.is_object());
     let object = inner.cloned().unwrap_or(value);
-    let known = ["code", "Code", "message", "Message"].iter().any(|name| object.get(*name).is_some_and(Value::is_string));
+    let known = ["code", "Code", "message", "Message"]
+        .iter()
+        .any(|name| object.get(*name).is_some_and(Value::is_string));
     known.then_some(object)
 }
 
 fn cause(object: &Value) -> Cause {
-    let text = |names: [&str; 2]| names.iter().find_map(|name| object.get(*name).and_then(Value::as_str)).unwrap_or_default();
+    let text = |names: [&str; 2]| {
+        names
+            .iter()
+            .find_map(|name| object.get(*name).and_then(Value::as_str))
+            .unwrap_or_default()
+    };
     Cause {
         code: one_line(text(["code", "Code"]), 100),
         message: one_line(text(["message", "Message"]), LONGEST),
@@ -148,7 +186,11 @@ fn collect_details(object: &Value, into: &mut Vec<Cause>, depth: usize) {
     if depth > 3 {
         return;
     }
-    let list = object.get("details").and_then(Value::as_array).into_iter().flatten();
+    let list = object
+        .get("details")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
     for one in list.chain(object.get("innererror")).take(20) {
         into.push(cause(one));
         collect_details(one, into, depth + 1);
@@ -156,11 +198,18 @@ fn collect_details(object: &Value, into: &mut Vec<Cause>, depth: usize) {
 }
 
 fn excerpt(headers: &HeaderMap, body: &[u8]) -> String {
-    let kind = headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("no content type");
+    let kind = headers
+        .get(http::header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or("no content type");
     if body.is_empty() {
         return "with an empty body".to_owned();
     }
-    format!("with {} bytes of {kind} that are no error of Azure's: {}", body.len(), one_line(&String::from_utf8_lossy(&body[..body.len().min(400)]), 120))
+    format!(
+        "with {} bytes of {kind} that are no error of Azure's: {}",
+        body.len(),
+        one_line(&String::from_utf8_lossy(&body[..body.len().min(400)]), 120)
+    )
 }
 
 #[cfg(test)]
@@ -168,32 +217,70 @@ mod tests {
     use super::*;
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
-        pairs.iter().map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap())).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap()))
+            .collect()
     }
 
     fn of(status: u16, body: &str) -> ArmError {
-        ArmError::of_answer(status, &headers(&[("x-ms-request-id", "r1")]), body.as_bytes(), Timestamp(0))
+        ArmError::of_answer(
+            status,
+            &headers(&[("x-ms-request-id", "r1")]),
+            body.as_bytes(),
+            Timestamp(0),
+        )
     }
 
     #[test]
     fn reads_an_error_that_is_wrapped_and_one_that_is_bare() {
-        let wrapped = of(409, r#"{"error":{"code":"SkuNotAvailable","message":"no\n  more","target":"sku.name"}}"#);
-        assert_eq!(wrapped.main, Cause { code: "SkuNotAvailable".into(), message: "no more".into(), target: "sku.name".into() });
+        let wrapped = of(
+            409,
+            r#"{"error":{"code":"SkuNotAvailable","message":"no\n  more","target":"sku.name"}}"#,
+        );
+        assert_eq!(
+            wrapped.main,
+            Cause {
+                code: "SkuNotAvailable".into(),
+                message: "no more".into(),
+                target: "sku.name".into()
+            }
+        );
         assert_eq!(wrapped.request_id, "r1");
-        let bare = of(429, r#"{"code":"OperationNotAllowed","message":"slower","details":[{"code":"TooManyRequests","target":"HighCostGet","message":"{}"}]}"#);
+        let bare = of(
+            429,
+            r#"{"code":"OperationNotAllowed","message":"slower","details":[{"code":"TooManyRequests","target":"HighCostGet","message":"{}"}]}"#,
+        );
         assert_eq!(bare.main.code, "OperationNotAllowed");
         assert_eq!(bare.details[0].code, "TooManyRequests");
     }
 
     #[test]
     fn finds_causes_several_levels_down() {
-        let error = of(409, r#"{"error":{"code":"A","message":"","details":[{"code":"B","details":[{"code":"C"}]}],"innererror":{"code":"D"}}}"#);
-        assert_eq!(error.causes().map(|cause| cause.code.as_str()).collect::<Vec<_>>(), ["A", "B", "C", "D"]);
+        let error = of(
+            409,
+            r#"{"error":{"code":"A","message":"","details":[{"code":"B","details":[{"code":"C"}]}],"innererror":{"code":"D"}}}"#,
+        );
+        assert_eq!(
+            error
+                .causes()
+                .map(|cause| cause.code.as_str())
+                .collect::<Vec<_>>(),
+            ["A", "B", "C", "D"]
+        );
     }
 
     #[test]
     fn quotes_what_is_not_azures_without_believing_it() {
-        for body in ["<html><body>Service Unavailable</body></html>", r#"{"error":{"code":"SkuNot"#, "", "[]", "null", r#"{"status":"fine"}"#, "\u{0}\u{1}"] {
+        for body in [
+            "<html><body>Service Unavailable</body></html>",
+            r#"{"error":{"code":"SkuNot"#,
+            "",
+            "[]",
+            "null",
+            r#"{"status":"fine"}"#,
+            "\u{0}\u{1}",
+        ] {
             let error = of(503, body);
             assert!(!error.is_azures(), "{body}");
             assert!(!error.main.message.is_empty(), "{body}");
@@ -202,7 +289,13 @@ mod tests {
 
     #[test]
     fn shortens_a_message_to_one_line_between_characters() {
-        let error = of(400, &format!(r#"{{"error":{{"code":"X","message":"{}"}}}}"#, "ä\\n".repeat(2000)));
+        let error = of(
+            400,
+            &format!(
+                r#"{{"error":{{"code":"X","message":"{}"}}}}"#,
+                "ä\\n".repeat(2000)
+            ),
+        );
         assert!(error.main.message.chars().count() <= LONGEST + 1);
         assert!(!error.main.message.contains('\n'));
     }
@@ -213,16 +306,29 @@ mod tests {
         let table = [
             (vec![("retry-after", "17")], Some(17_000)),
             (vec![("retry-after", " 5 ")], Some(5_000)),
-            (vec![("x-ms-retry-after-ms", "1500"), ("retry-after", "17")], Some(1_500)),
-            (vec![("retry-after", "Tue, 15 Nov 1994 08:12:41 GMT")], Some(10_000)),
-            (vec![("retry-after", "Tue, 15 Nov 1994 08:12:01 GMT")], Some(0)),
+            (
+                vec![("x-ms-retry-after-ms", "1500"), ("retry-after", "17")],
+                Some(1_500),
+            ),
+            (
+                vec![("retry-after", "Tue, 15 Nov 1994 08:12:41 GMT")],
+                Some(10_000),
+            ),
+            (
+                vec![("retry-after", "Tue, 15 Nov 1994 08:12:01 GMT")],
+                Some(0),
+            ),
             (vec![("retry-after", "-4")], Some(0)),
             (vec![("retry-after", "99999999999999999")], Some(3_600_000)),
             (vec![("retry-after", "soon")], None),
             (vec![], None),
         ];
         for (pairs, expected) in table {
-            assert_eq!(retry_after(&headers(&pairs), now), expected.map(Millis), "{pairs:?}");
+            assert_eq!(
+                retry_after(&headers(&pairs), now),
+                expected.map(Millis),
+                "{pairs:?}"
+            );
         }
     }
 }

@@ -14,8 +14,18 @@ const NIC: &str = "nic";
 const IP_CONFIGURATION: &str = "primary";
 
 /// PUT of a new scale set.
-pub(super) fn create(pool: &PoolRef, shape: &Shape, capacity: Count, base: Count, vm_size: &VmSize, tags: &BTreeMap<String, String>) -> m::VirtualMachineScaleSet {
-    let mut set = m::VirtualMachineScaleSet::new(m::Resource { tags: Some(tag_value(tags)), ..m::Resource::new(pool.location.clone()) });
+pub(super) fn create(
+    pool: &PoolRef,
+    shape: &Shape,
+    capacity: Count,
+    base: Count,
+    vm_size: &VmSize,
+    tags: &BTreeMap<String, String>,
+) -> m::VirtualMachineScaleSet {
+    let mut set = m::VirtualMachineScaleSet::new(m::Resource {
+        tags: Some(tag_value(tags)),
+        ..m::Resource::new(pool.location.clone())
+    });
     set.sku = Some(sku(vm_size, capacity));
     set.zones.clone_from(&shape.zones);
     set.properties = Some(m::VirtualMachineScaleSetProperties {
@@ -31,19 +41,32 @@ pub(super) fn create(pool: &PoolRef, shape: &Shape, capacity: Count, base: Count
 }
 
 /// PATCH of capacity, size and base.
-pub(super) fn resize(capacity: Count, base: Count, vm_size: &VmSize) -> m::VirtualMachineScaleSetUpdate {
+pub(super) fn resize(
+    capacity: Count,
+    base: Count,
+    vm_size: &VmSize,
+) -> m::VirtualMachineScaleSetUpdate {
     m::VirtualMachineScaleSetUpdate {
         sku: Some(sku(vm_size, capacity)),
-        properties: Some(m::VirtualMachineScaleSetUpdateProperties { priority_mix_policy: Some(mix(base)), ..Default::default() }),
+        properties: Some(m::VirtualMachineScaleSetUpdateProperties {
+            priority_mix_policy: Some(mix(base)),
+            ..Default::default()
+        }),
         ..Default::default()
     }
 }
 
 /// PATCH of everything that makes a new instance, as far as PATCH can carry it. No `sku`: a capacity read a moment ago is not ours to repeat.
 /// Azure has no way to change priority, eviction policy, administrator and name prefix of a set.
-pub(super) fn reshape(shape: &Shape, base: Count, tags: &BTreeMap<String, String>) -> m::VirtualMachineScaleSetUpdate {
+pub(super) fn reshape(
+    shape: &Shape,
+    base: Count,
+    tags: &BTreeMap<String, String>,
+) -> m::VirtualMachineScaleSetUpdate {
     m::VirtualMachineScaleSetUpdate {
-        update_resource: m::UpdateResource { tags: Some(tag_value(tags)) },
+        update_resource: m::UpdateResource {
+            tags: Some(tag_value(tags)),
+        },
         zones: shape.zones.clone(),
         properties: Some(m::VirtualMachineScaleSetUpdateProperties {
             priority_mix_policy: Some(mix(base)),
@@ -55,23 +78,36 @@ pub(super) fn reshape(shape: &Shape, base: Count, tags: &BTreeMap<String, String
 }
 
 fn sku(vm_size: &VmSize, capacity: Count) -> m::Sku {
-    m::Sku { name: Some(vm_size.0.clone()), tier: Some("Standard".to_owned()), capacity: Some(i64::from(capacity)) }
+    m::Sku {
+        name: Some(vm_size.0.clone()),
+        tier: Some("Standard".to_owned()),
+        capacity: Some(i64::from(capacity)),
+    }
 }
 
 fn mix(base: Count) -> m::PriorityMixPolicy {
-    m::PriorityMixPolicy { base_regular_priority_count: Some(i32::try_from(base).unwrap_or(i32::MAX)), regular_priority_percentage_above_base: Some(0) }
+    m::PriorityMixPolicy {
+        base_regular_priority_count: Some(i32::try_from(base).unwrap_or(i32::MAX)),
+        regular_priority_percentage_above_base: Some(0),
+    }
 }
 
 fn profile(pool: &PoolRef, shape: &Shape) -> m::VirtualMachineScaleSetVmProfile {
     let ip = m::VirtualMachineScaleSetIpConfiguration {
-        properties: Some(m::VirtualMachineScaleSetIpConfigurationProperties { subnet: Some(subnet(shape)), primary: Some(true), ..Default::default() }),
+        properties: Some(m::VirtualMachineScaleSetIpConfigurationProperties {
+            subnet: Some(subnet(shape)),
+            primary: Some(true),
+            ..Default::default()
+        }),
         ..m::VirtualMachineScaleSetIpConfiguration::new(IP_CONFIGURATION.to_owned())
     };
     let nic = m::VirtualMachineScaleSetNetworkConfiguration {
         properties: Some(m::VirtualMachineScaleSetNetworkConfigurationProperties {
             primary: Some(true),
             enable_accelerated_networking: shape.accelerated_networking,
-            delete_option: Some(m::virtual_machine_scale_set_network_configuration_properties::DeleteOption::Delete),
+            delete_option: Some(
+                m::virtual_machine_scale_set_network_configuration_properties::DeleteOption::Delete,
+            ),
             ..m::VirtualMachineScaleSetNetworkConfigurationProperties::new(vec![ip])
         }),
         ..m::VirtualMachineScaleSetNetworkConfiguration::new(NIC.to_owned())
@@ -100,7 +136,9 @@ fn profile(pool: &PoolRef, shape: &Shape) -> m::VirtualMachineScaleSetVmProfile 
         network_profile: Some(m::VirtualMachineScaleSetNetworkProfile {
             network_interface_configurations: vec![nic],
             // Flexible sets need at least this version of the network API [DOC orchestration-modes].
-            network_api_version: Some(m::virtual_machine_scale_set_network_profile::NetworkApiVersion::N2020_11_01),
+            network_api_version: Some(
+                m::virtual_machine_scale_set_network_profile::NetworkApiVersion::N2020_11_01,
+            ),
             ..Default::default()
         }),
         ..Default::default()
@@ -110,7 +148,11 @@ fn profile(pool: &PoolRef, shape: &Shape) -> m::VirtualMachineScaleSetVmProfile 
 fn profile_update(shape: &Shape) -> m::VirtualMachineScaleSetUpdateVmProfile {
     let ip = m::VirtualMachineScaleSetUpdateIpConfiguration {
         name: Some(IP_CONFIGURATION.to_owned()),
-        properties: Some(m::VirtualMachineScaleSetUpdateIpConfigurationProperties { subnet: Some(subnet(shape)), primary: Some(true), ..Default::default() }),
+        properties: Some(m::VirtualMachineScaleSetUpdateIpConfigurationProperties {
+            subnet: Some(subnet(shape)),
+            primary: Some(true),
+            ..Default::default()
+        }),
     };
     let nic = m::VirtualMachineScaleSetUpdateNetworkConfiguration {
         name: Some(NIC.to_owned()),
@@ -124,15 +166,24 @@ fn profile_update(shape: &Shape) -> m::VirtualMachineScaleSetUpdateVmProfile {
     };
     m::VirtualMachineScaleSetUpdateVmProfile {
         billing_profile: Some(billing(shape.max_price)),
-        os_profile: Some(m::VirtualMachineScaleSetUpdateOsProfile { linux_configuration: Some(linux(shape)), ..Default::default() }),
+        os_profile: Some(m::VirtualMachineScaleSetUpdateOsProfile {
+            linux_configuration: Some(linux(shape)),
+            ..Default::default()
+        }),
         storage_profile: Some(m::VirtualMachineScaleSetUpdateStorageProfile {
             image_reference: Some(image(&shape.image)),
-            os_disk: Some(m::VirtualMachineScaleSetUpdateOsDisk { disk_size_gb: disk_size(shape), managed_disk: managed_disk(shape), ..Default::default() }),
+            os_disk: Some(m::VirtualMachineScaleSetUpdateOsDisk {
+                disk_size_gb: disk_size(shape),
+                managed_disk: managed_disk(shape),
+                ..Default::default()
+            }),
             ..Default::default()
         }),
         network_profile: Some(m::VirtualMachineScaleSetUpdateNetworkProfile {
             network_interface_configurations: vec![nic],
-            network_api_version: Some(m::virtual_machine_scale_set_update_network_profile::NetworkApiVersion::N2020_11_01),
+            network_api_version: Some(
+                m::virtual_machine_scale_set_update_network_profile::NetworkApiVersion::N2020_11_01,
+            ),
             ..Default::default()
         }),
         ..Default::default()
@@ -144,35 +195,57 @@ fn profile_update(shape: &Shape) -> m::VirtualMachineScaleSetUpdateVmProfile {
 fn billing(max_price: Option<MicroUsd>) -> m::BillingProfile {
     #[allow(clippy::cast_precision_loss)] // Micro-dollars of a price per hour are far below 2^53.
     let dollars = max_price.map_or(-1.0, |price| price.0 as f64 / 1_000_000.0);
-    m::BillingProfile { max_price: Some(dollars) }
+    m::BillingProfile {
+        max_price: Some(dollars),
+    }
 }
 
 fn linux(shape: &Shape) -> m::LinuxConfiguration {
     let path = format!("/home/{}/.ssh/authorized_keys", shape.admin_username);
-    let key = |key: &String| m::SshPublicKey { path: Some(path.clone()), key_data: Some(key.clone()) };
+    let key = |key: &String| m::SshPublicKey {
+        path: Some(path.clone()),
+        key_data: Some(key.clone()),
+    };
     m::LinuxConfiguration {
         disable_password_authentication: Some(true),
-        ssh: Some(m::SshConfiguration { public_keys: shape.ssh_public_keys.iter().map(key).collect() }),
+        ssh: Some(m::SshConfiguration {
+            public_keys: shape.ssh_public_keys.iter().map(key).collect(),
+        }),
         ..Default::default()
     }
 }
 
 fn image(image: &Image) -> m::ImageReference {
     match image {
-        Image::Marketplace { publisher, offer, sku, version } => m::ImageReference {
+        Image::Marketplace {
+            publisher,
+            offer,
+            sku,
+            version,
+        } => m::ImageReference {
             publisher: Some(publisher.clone()),
             offer: Some(offer.clone()),
             sku: Some(sku.clone()),
             version: Some(version.clone()),
             ..Default::default()
         },
-        Image::Id(id) => m::ImageReference { sub_resource: m::SubResource { id: Some(id.clone()) }, ..Default::default() },
-        Image::CommunityGallery(id) => m::ImageReference { community_gallery_image_id: Some(id.clone()), ..Default::default() },
+        Image::Id(id) => m::ImageReference {
+            sub_resource: m::SubResource {
+                id: Some(id.clone()),
+            },
+            ..Default::default()
+        },
+        Image::CommunityGallery(id) => m::ImageReference {
+            community_gallery_image_id: Some(id.clone()),
+            ..Default::default()
+        },
     }
 }
 
 fn subnet(shape: &Shape) -> m::ApiEntityReference {
-    m::ApiEntityReference { id: Some(shape.subnet_id.clone()) }
+    m::ApiEntityReference {
+        id: Some(shape.subnet_id.clone()),
+    }
 }
 
 fn disk_size(shape: &Shape) -> Option<i32> {
@@ -186,16 +259,26 @@ fn managed_disk(shape: &Shape) -> Option<m::VirtualMachineScaleSetManagedDiskPar
         "Standard_LRS" => m::StorageAccountType::StandardLrs,
         other => m::StorageAccountType::UnknownValue(other.to_owned()),
     };
-    Some(m::VirtualMachineScaleSetManagedDiskParameters { storage_account_type: Some(kind), ..Default::default() })
+    Some(m::VirtualMachineScaleSetManagedDiskParameters {
+        storage_account_type: Some(kind),
+        ..Default::default()
+    })
 }
 
 fn tag_value(tags: &BTreeMap<String, String>) -> serde_json::Value {
-    tags.iter().map(|(key, value)| (key.clone(), serde_json::Value::from(value.as_str()))).collect::<serde_json::Map<_, _>>().into()
+    tags.iter()
+        .map(|(key, value)| (key.clone(), serde_json::Value::from(value.as_str())))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
 }
 
 /// Azure appends six characters to make a computer name, of which Linux allows 64: letters, digits and hyphens.
 fn computer_name_prefix(scale_set: &str) -> String {
-    let name: String = scale_set.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(40).collect();
+    let name: String = scale_set
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+        .take(40)
+        .collect();
     match name.trim_matches('-') {
         "" => "spot-".to_owned(),
         name => format!("{name}-"),
@@ -209,14 +292,25 @@ mod tests {
     use serde_json::{Value, json};
 
     fn pool() -> PoolRef {
-        PoolRef { subscription: "s".into(), resource_group: "rg".into(), location: "eastus".into(), scale_set: "render".into(), owner: "c/ns/render/uid".into() }
+        PoolRef {
+            subscription: "s".into(),
+            resource_group: "rg".into(),
+            location: "eastus".into(),
+            scale_set: "render".into(),
+            owner: "c/ns/render/uid".into(),
+        }
     }
 
     fn shape() -> Shape {
         Shape {
             zones: vec!["1".into(), "3".into()],
             max_price: Some(MicroUsd(41_230)),
-            image: Image::Marketplace { publisher: "Canonical".into(), offer: "ubuntu-24_04-lts".into(), sku: "server".into(), version: "latest".into() },
+            image: Image::Marketplace {
+                publisher: "Canonical".into(),
+                offer: "ubuntu-24_04-lts".into(),
+                sku: "server".into(),
+                version: "latest".into(),
+            },
             admin_username: "azureuser".into(),
             ssh_public_keys: vec!["ssh-ed25519 AAAA me".into()],
             os_disk_gib: Some(64),
@@ -239,7 +333,14 @@ mod tests {
 
     #[test]
     fn creates_with_the_whole_model() {
-        let sent = as_sent(&create(&pool(), &shape(), 20, 2, &"Standard_D4s_v5".into(), &tags()));
+        let sent = as_sent(&create(
+            &pool(),
+            &shape(),
+            20,
+            2,
+            &"Standard_D4s_v5".into(),
+            &tags(),
+        ));
         let expected = json!({
             "location": "eastus",
             "tags": {"team": "vfx"},
@@ -334,31 +435,65 @@ mod tests {
 
     #[test]
     fn leaves_out_what_is_not_declared_but_says_that_there_is_no_price_limit() {
-        let bare = Shape { zones: vec![], max_price: None, os_disk_gib: None, os_disk_type: None, accelerated_networking: None, image: Image::Id("/images/1".into()), ..shape() };
+        let bare = Shape {
+            zones: vec![],
+            max_price: None,
+            os_disk_gib: None,
+            os_disk_type: None,
+            accelerated_networking: None,
+            image: Image::Id("/images/1".into()),
+            ..shape()
+        };
         let sent = as_sent(&create(&pool(), &bare, 1, 0, &"S".into(), &tags()));
         assert!(sent.get("zones").is_none());
         let profile = &sent["properties"]["virtualMachineProfile"];
         assert_eq!(profile["billingProfile"], json!({"maxPrice": -1.0}));
-        assert_eq!(profile["storageProfile"], json!({"imageReference": {"id": "/images/1"}, "osDisk": {"createOption": "FromImage", "deleteOption": "Delete"}}));
-        assert!(profile["networkProfile"]["networkInterfaceConfigurations"][0]["properties"].get("enableAcceleratedNetworking").is_none());
+        assert_eq!(
+            profile["storageProfile"],
+            json!({"imageReference": {"id": "/images/1"}, "osDisk": {"createOption": "FromImage", "deleteOption": "Delete"}})
+        );
+        assert!(
+            profile["networkProfile"]["networkInterfaceConfigurations"][0]["properties"]
+                .get("enableAcceleratedNetworking")
+                .is_none()
+        );
         assert!(as_sent(&reshape(&bare, 0, &tags())).get("zones").is_none());
-        let community = Shape { image: Image::CommunityGallery("/CommunityGalleries/g/Images/i".into()), ..bare };
-        assert_eq!(as_sent(&reshape(&community, 0, &tags()))["properties"]["virtualMachineProfile"]["storageProfile"]["imageReference"], json!({"communityGalleryImageId": "/CommunityGalleries/g/Images/i"}));
+        let community = Shape {
+            image: Image::CommunityGallery("/CommunityGalleries/g/Images/i".into()),
+            ..bare
+        };
+        assert_eq!(
+            as_sent(&reshape(&community, 0, &tags()))["properties"]["virtualMachineProfile"]["storageProfile"]
+                ["imageReference"],
+            json!({"communityGalleryImageId": "/CommunityGalleries/g/Images/i"})
+        );
     }
 
     #[test]
     fn prices_of_five_decimals_stay_exact() {
         for micro in [10, 99_990, 123_450, 1_000_000, 1_234_560, 99_999_990] {
             let text = serde_json::to_string(&billing(Some(MicroUsd(micro)))).unwrap();
-            let digits: f64 = text.trim_start_matches("{\"maxPrice\":").trim_end_matches('}').parse().unwrap();
-            assert_eq!(format!("{digits:.6}"), format!("{}.{:06}", micro / 1_000_000, micro % 1_000_000));
+            let digits: f64 = text
+                .trim_start_matches("{\"maxPrice\":")
+                .trim_end_matches('}')
+                .parse()
+                .unwrap();
+            assert_eq!(
+                format!("{digits:.6}"),
+                format!("{}.{:06}", micro / 1_000_000, micro % 1_000_000)
+            );
             assert!(text.len() <= "{\"maxPrice\":99.99999}".len(), "{text}");
         }
     }
 
     #[test]
     fn makes_computer_names_that_linux_accepts() {
-        for (set, prefix) in [("render", "render-"), ("gpu_farm.v2", "gpu-farm-v2-"), ("__", "spot-"), ("-a-", "a-")] {
+        for (set, prefix) in [
+            ("render", "render-"),
+            ("gpu_farm.v2", "gpu-farm-v2-"),
+            ("__", "spot-"),
+            ("-a-", "a-"),
+        ] {
             assert_eq!(computer_name_prefix(set), prefix);
         }
         assert!(computer_name_prefix(&"x".repeat(80)).len() + 6 <= 64);

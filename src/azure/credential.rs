@@ -59,7 +59,12 @@ impl CredentialKind {
         match self {
             Self::Auto if env("AZURE_FEDERATED_TOKEN_FILE").is_some() => Self::WorkloadIdentity,
             Self::Auto if env("AZURE_CLIENT_SECRET").is_some() => Self::ClientSecret,
-            Self::Auto if env("KUBERNETES_SERVICE_HOST").is_some() || env("IDENTITY_ENDPOINT").is_some() => Self::ManagedIdentity,
+            Self::Auto
+                if env("KUBERNETES_SERVICE_HOST").is_some()
+                    || env("IDENTITY_ENDPOINT").is_some() =>
+            {
+                Self::ManagedIdentity
+            }
             Self::Auto => Self::DeveloperTools,
             chosen => chosen,
         }
@@ -68,7 +73,12 @@ impl CredentialKind {
 
 impl fmt::Display for CredentialKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(Self::ALL.iter().find(|(_, kind)| kind == self).map_or("auto", |(name, _)| name))
+        f.write_str(
+            Self::ALL
+                .iter()
+                .find(|(_, kind)| kind == self)
+                .map_or("auto", |(name, _)| name),
+        )
     }
 }
 
@@ -77,7 +87,12 @@ impl FromStr for CredentialKind {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let known = Self::ALL.iter().find(|(name, _)| *name == text);
-        known.map(|(_, kind)| *kind).ok_or_else(|| format!("unknown credential {text:?}; it is one of {}", Self::ALL.map(|(name, _)| name).join(", ")))
+        known.map(|(_, kind)| *kind).ok_or_else(|| {
+            format!(
+                "unknown credential {text:?}; it is one of {}",
+                Self::ALL.map(|(name, _)| name).join(", ")
+            )
+        })
     }
 }
 
@@ -137,14 +152,30 @@ impl Login {
     ///
     /// # Errors
     /// When the environment lacks what the credential needs.
-    pub(super) fn new(kind: CredentialKind, env: &Env<'_>, audience: &str, now: Now) -> Result<Self, LoginError> {
+    pub(super) fn new(
+        kind: CredentialKind,
+        env: &Env<'_>,
+        audience: &str,
+        now: Now,
+    ) -> Result<Self, LoginError> {
         let credential = credential(kind.resolve(env), env)?;
         Ok(Self::with(credential, audience, PATIENCE, now))
     }
 
-    pub(super) fn with(credential: Arc<dyn TokenCredential>, audience: &str, patience: Duration, now: Now) -> Self {
+    pub(super) fn with(
+        credential: Arc<dyn TokenCredential>,
+        audience: &str,
+        patience: Duration,
+        now: Now,
+    ) -> Self {
         let scope = format!("{}/.default", audience.trim_end_matches('/'));
-        Self::Entra(Box::new(Entra { credential, scope, patience, now, memory: Mutex::default() }))
+        Self::Entra(Box::new(Entra {
+            credential,
+            scope,
+            patience,
+            now,
+            memory: Mutex::default(),
+        }))
     }
 
     /// A token that is good for some minutes.
@@ -174,21 +205,33 @@ impl Entra {
         // Held while asking: the others wait for the same answer instead of asking the same question.
         let mut memory = self.memory.lock().await;
         let now = (self.now)();
-        if let Some(token) = memory.token.as_ref().filter(|token| ends(token) > now + EARLY) {
+        if let Some(token) = memory
+            .token
+            .as_ref()
+            .filter(|token| ends(token) > now + EARLY)
+        {
             return Ok(token.token.clone());
         }
         if let Some((failure, _)) = memory.failure.as_ref().filter(|(_, until)| now < *until) {
             return memory.usable(now).ok_or_else(|| failure.clone());
         }
         let scopes = [self.scope.as_str()];
-        let answer = match tokio::time::timeout(self.patience, self.credential.get_token(&scopes, None)).await {
-            Ok(answer) => answer.map_err(|error| login_error(&error)),
-            Err(_) => Err(LoginError::Unreachable { fact: format!("no token within {} s", self.patience.as_secs()) }),
-        };
+        let answer =
+            match tokio::time::timeout(self.patience, self.credential.get_token(&scopes, None))
+                .await
+            {
+                Ok(answer) => answer.map_err(|error| login_error(&error)),
+                Err(_) => Err(LoginError::Unreachable {
+                    fact: format!("no token within {} s", self.patience.as_secs()),
+                }),
+            };
         match answer {
             Ok(token) => {
                 let secret = token.token.clone();
-                *memory = Memory { token: Some(token), failure: None };
+                *memory = Memory {
+                    token: Some(token),
+                    failure: None,
+                };
                 Ok(secret)
             }
             Err(failure) => {
@@ -203,7 +246,10 @@ impl Entra {
 impl Memory {
     /// The old token while it lasts, when there is no new one.
     fn usable(&self, now: Timestamp) -> Option<Secret> {
-        self.token.as_ref().filter(|token| ends(token) > now).map(|token| token.token.clone())
+        self.token
+            .as_ref()
+            .filter(|token| ends(token) > now)
+            .map(|token| token.token.clone())
     }
 }
 
@@ -213,25 +259,41 @@ fn ends(token: &AccessToken) -> Timestamp {
 
 fn credential(kind: CredentialKind, env: &Env<'_>) -> Result<Arc<dyn TokenCredential>, LoginError> {
     prepare_tls();
-    let needed = |name: &str| env(name).ok_or_else(|| LoginError::Invalid { fact: format!("the credential {kind} needs the environment variable {name}") });
+    let needed = |name: &str| {
+        env(name).ok_or_else(|| LoginError::Invalid {
+            fact: format!("the credential {kind} needs the environment variable {name}"),
+        })
+    };
     let credential: azure_core::Result<Arc<dyn TokenCredential>> = match kind {
-        CredentialKind::WorkloadIdentity => identity::WorkloadIdentityCredential::new(Some(identity::WorkloadIdentityCredentialOptions {
-            client_id: Some(needed("AZURE_CLIENT_ID")?),
-            tenant_id: Some(needed("AZURE_TENANT_ID")?),
-            token_file_path: Some(needed("AZURE_FEDERATED_TOKEN_FILE")?.into()),
-            ..Default::default()
-        }))
+        CredentialKind::WorkloadIdentity => identity::WorkloadIdentityCredential::new(Some(
+            identity::WorkloadIdentityCredentialOptions {
+                client_id: Some(needed("AZURE_CLIENT_ID")?),
+                tenant_id: Some(needed("AZURE_TENANT_ID")?),
+                token_file_path: Some(needed("AZURE_FEDERATED_TOKEN_FILE")?.into()),
+                ..Default::default()
+            },
+        ))
         .map(|credential| credential as _),
-        CredentialKind::ManagedIdentity => identity::ManagedIdentityCredential::new(Some(identity::ManagedIdentityCredentialOptions {
-            user_assigned_id: env("AZURE_CLIENT_ID").map(identity::UserAssignedId::ClientId),
-            ..Default::default()
-        }))
+        CredentialKind::ManagedIdentity => identity::ManagedIdentityCredential::new(Some(
+            identity::ManagedIdentityCredentialOptions {
+                user_assigned_id: env("AZURE_CLIENT_ID").map(identity::UserAssignedId::ClientId),
+                ..Default::default()
+            },
+        ))
         .map(|credential| credential as _),
         CredentialKind::ClientSecret => {
             let (tenant, client) = (needed("AZURE_TENANT_ID")?, needed("AZURE_CLIENT_ID")?);
-            identity::ClientSecretCredential::new(&tenant, client, needed("AZURE_CLIENT_SECRET")?.into(), None).map(|credential| credential as _)
+            identity::ClientSecretCredential::new(
+                &tenant,
+                client,
+                needed("AZURE_CLIENT_SECRET")?.into(),
+                None,
+            )
+            .map(|credential| credential as _)
         }
-        CredentialKind::Auto | CredentialKind::DeveloperTools => identity::DeveloperToolsCredential::new(None).map(|credential| credential as _),
+        CredentialKind::Auto | CredentialKind::DeveloperTools => {
+            identity::DeveloperToolsCredential::new(None).map(|credential| credential as _)
+        }
     };
     credential.map_err(|error| login_error(&error))
 }
@@ -241,8 +303,15 @@ fn login_error(error: &azure_core::Error) -> LoginError {
     let fact = one_line(&error.to_string(), 300);
     let mut next: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = next {
-        match error.downcast_ref::<azure_core::Error>().map(azure_core::Error::kind) {
-            Some(ErrorKind::HttpResponse { status, .. }) if status.is_server_error() || u16::from(*status) == 429 => return LoginError::Unreachable { fact },
+        match error
+            .downcast_ref::<azure_core::Error>()
+            .map(azure_core::Error::kind)
+        {
+            Some(ErrorKind::HttpResponse { status, .. })
+                if status.is_server_error() || u16::from(*status) == 429 =>
+            {
+                return LoginError::Unreachable { fact };
+            }
             Some(ErrorKind::Io | ErrorKind::Connection) => return LoginError::Unreachable { fact },
             _ => next = error.source(),
         }

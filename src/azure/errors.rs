@@ -38,7 +38,10 @@ pub(super) fn meaning(error: &ArmError) -> Meaning {
     if error.status == 429 {
         return Meaning::Throttled;
     }
-    if let Some(meaning) = error.causes().find_map(|cause| by_code(cause, error.status)) {
+    if let Some(meaning) = error
+        .causes()
+        .find_map(|cause| by_code(cause, error.status))
+    {
         return meaning;
     }
     match error.status {
@@ -50,7 +53,9 @@ pub(super) fn meaning(error: &ArmError) -> Meaning {
         // Without an error of Azure's in it, a 404 is some gateway's page and proves nothing.
         404 if error.is_azures() => Meaning::Missing,
         400 if error.is_azures() => Meaning::Refused(RefusalKind::TemplateRejected),
-        405..=407 | 409..=428 | 430..=499 if error.is_azures() => Meaning::Refused(RefusalKind::Unexplained),
+        405..=407 | 409..=428 | 430..=499 if error.is_azures() => {
+            Meaning::Refused(RefusalKind::Unexplained)
+        }
         // An operation that failed did answer, if not with a reason we know.
         0 => Meaning::Refused(RefusalKind::Unexplained),
         _ => Meaning::Unclear,
@@ -62,37 +67,94 @@ fn by_code(cause: &Cause, status: u16) -> Option<Meaning> {
     use RefusalKind as Kind;
     let message = cause.message.to_ascii_lowercase();
     Some(match cause.code.as_str() {
-        "SubscriptionRequestsThrottled" | "TooManyRequests" | "TooManyRequestsReceived" | "ResourceRequestsThrottled" => Throttled,
+        "SubscriptionRequestsThrottled"
+        | "TooManyRequests"
+        | "TooManyRequestsReceived"
+        | "ResourceRequestsThrottled" => Throttled,
 
-        "PreconditionFailed" | "ConditionNotMet" | "OperationPreempted" | "AnotherOperationInProgress" | "ConcurrentUpdateError" => Changed,
+        "PreconditionFailed"
+        | "ConditionNotMet"
+        | "OperationPreempted"
+        | "AnotherOperationInProgress"
+        | "ConcurrentUpdateError" => Changed,
         // A set of this name exists elsewhere; the next look finds it, and that it is not ours.
         "InvalidResourceLocation" => Changed,
         // POST …/delete of an instance that is gone already [OSS autoscaler].
-        "InvalidParameter" if message.contains("is not an active virtual machine scale set vm") => Changed,
-        "OperationNotAllowed" if message.contains("marked for deletion") || message.contains("concurrent request") => Changed,
+        "InvalidParameter" if message.contains("is not an active virtual machine scale set vm") => {
+            Changed
+        }
+        "OperationNotAllowed"
+            if message.contains("marked for deletion")
+                || message.contains("concurrent request") =>
+        {
+            Changed
+        }
 
-        "QuotaExceeded" | "OperationNotAllowed" if message.contains("quota") || cause.code == "QuotaExceeded" => Refused(quota(&message)),
-        "SkuNotAvailable" | "OverconstrainedAllocationRequest" | "OverconstrainedZonalAllocationRequest" => Refused(Kind::NoCapacity),
+        "QuotaExceeded" | "OperationNotAllowed"
+            if message.contains("quota") || cause.code == "QuotaExceeded" =>
+        {
+            Refused(quota(&message))
+        }
+        "SkuNotAvailable"
+        | "OverconstrainedAllocationRequest"
+        | "OverconstrainedZonalAllocationRequest" => Refused(Kind::NoCapacity),
         code if code.ends_with("AllocationFailed") => Refused(Kind::NoCapacity),
         "SpotPriceGreaterThanProvidedMaxPrice" => Refused(Kind::PriceAboveLimit),
 
-        "AzureSpotIsNotSupportedForThisVMSize" | "NotAvailableForSubscription" | "InvalidVMSize" | "VMSizeNotSupported" | "VMSizeDoesNotExist" => Refused(Kind::VmSizeUnknown),
-        "InvalidParameter" | "InvalidRequestContent" | "BadRequest" if is_about_the_size(cause, &message) => Refused(Kind::VmSizeUnknown),
+        "AzureSpotIsNotSupportedForThisVMSize"
+        | "NotAvailableForSubscription"
+        | "InvalidVMSize"
+        | "VMSizeNotSupported"
+        | "VMSizeDoesNotExist" => Refused(Kind::VmSizeUnknown),
+        "InvalidParameter" | "InvalidRequestContent" | "BadRequest"
+            if is_about_the_size(cause, &message) =>
+        {
+            Refused(Kind::VmSizeUnknown)
+        }
 
-        "ResourceGroupNotFound" | "SubscriptionNotFound" | "InvalidSubscriptionId" | "LocationNotAvailableForResourceType" | "LocationNotAvailableForResourceGroup"
+        "ResourceGroupNotFound"
+        | "SubscriptionNotFound"
+        | "InvalidSubscriptionId"
+        | "LocationNotAvailableForResourceType"
+        | "LocationNotAvailableForResourceGroup"
         | "NoRegisteredProviderFound" => Refused(Kind::PlaceMissing),
 
-        "AuthorizationFailed" | "LinkedAuthorizationFailed" | "RequestDisallowedByPolicy" | "RequestDisallowedByAzure" | "ScopeLocked" | "DisallowedOperation"
-        | "ReadOnlyDisabledSubscription" | "DisabledSubscription" | "MissingSubscriptionRegistration" | "AzureSpotFeatureNotEnabledForSubscription" => Refused(Kind::Forbidden),
+        "AuthorizationFailed"
+        | "LinkedAuthorizationFailed"
+        | "RequestDisallowedByPolicy"
+        | "RequestDisallowedByAzure"
+        | "ScopeLocked"
+        | "DisallowedOperation"
+        | "ReadOnlyDisabledSubscription"
+        | "DisabledSubscription"
+        | "MissingSubscriptionRegistration"
+        | "AzureSpotFeatureNotEnabledForSubscription" => Refused(Kind::Forbidden),
 
-        "InvalidAuthenticationToken" | "ExpiredAuthenticationToken" | "InvalidAuthenticationTokenTenant" | "AuthenticationFailed" => TokenRefused,
+        "InvalidAuthenticationToken"
+        | "ExpiredAuthenticationToken"
+        | "InvalidAuthenticationTokenTenant"
+        | "AuthenticationFailed" => TokenRefused,
 
-        "PropertyChangeNotAllowed" | "InvalidParameter" | "InvalidRequestContent" | "InvalidRequestFormat" | "InvalidResourceReference" | "LinkedInvalidPropertyId"
-        | "ImageNotFound" | "PlatformImageNotFound" | "GalleryImageNotFound" | "VMImageNotFound" | "MaxPriceValueInvalid" | "MaxPriceChangeNotAllowed"
-        | "MaxPriceChangeNotAllowedForAllocatedVMs" | "EvictionPolicyCanBeSetOnlyOnAzureSpotVirtualMachines" | "MaxPriceIsSupportedOnlyForAzureSpotVirtualMachines"
-        | "AzureSpotVMNotSupportedInAvailabilitySet" | "VMPriorityCannotBeApplied" | "SubnetIsFull" | "SubnetNotFound" | "MarketplacePurchaseEligibilityFailed" => {
-            Refused(Kind::TemplateRejected)
-        }
+        "PropertyChangeNotAllowed"
+        | "InvalidParameter"
+        | "InvalidRequestContent"
+        | "InvalidRequestFormat"
+        | "InvalidResourceReference"
+        | "LinkedInvalidPropertyId"
+        | "ImageNotFound"
+        | "PlatformImageNotFound"
+        | "GalleryImageNotFound"
+        | "VMImageNotFound"
+        | "MaxPriceValueInvalid"
+        | "MaxPriceChangeNotAllowed"
+        | "MaxPriceChangeNotAllowedForAllocatedVMs"
+        | "EvictionPolicyCanBeSetOnlyOnAzureSpotVirtualMachines"
+        | "MaxPriceIsSupportedOnlyForAzureSpotVirtualMachines"
+        | "AzureSpotVMNotSupportedInAvailabilitySet"
+        | "VMPriorityCannotBeApplied"
+        | "SubnetIsFull"
+        | "SubnetNotFound"
+        | "MarketplacePurchaseEligibilityFailed" => Refused(Kind::TemplateRejected),
 
         "ResourceNotFound" | "NotFound" if status == 404 => Missing,
         _ => return None,
@@ -101,7 +163,12 @@ fn by_code(cause: &Cause, status: u16) -> Option<Meaning> {
 
 /// "Current Limit: 0" needs a request to Azure; any other limit may free up by itself.
 fn quota(message: &str) -> RefusalKind {
-    let limit: Option<String> = message.split_once("current limit:").map(|(_, rest)| rest.trim_start().chars().take_while(char::is_ascii_digit).collect());
+    let limit: Option<String> = message.split_once("current limit:").map(|(_, rest)| {
+        rest.trim_start()
+            .chars()
+            .take_while(char::is_ascii_digit)
+            .collect()
+    });
     match limit.and_then(|digits| digits.parse::<u64>().ok()) {
         Some(0) => RefusalKind::QuotaIsZero,
         _ => RefusalKind::QuotaExceeded,
@@ -109,8 +176,13 @@ fn quota(message: &str) -> RefusalKind {
 }
 
 fn is_about_the_size(cause: &Cause, message: &str) -> bool {
-    ["vmSize", "sku.name", "hardwareProfile.vmSize"].iter().any(|target| cause.target.eq_ignore_ascii_case(target))
-        || (message.contains("vm size") && (message.contains("not valid") || message.contains("not supported") || message.contains("valid sizes")))
+    ["vmSize", "sku.name", "hardwareProfile.vmSize"]
+        .iter()
+        .any(|target| cause.target.eq_ignore_ascii_case(target))
+        || (message.contains("vm size")
+            && (message.contains("not valid")
+                || message.contains("not supported")
+                || message.contains("valid sizes")))
 }
 
 /// Whether Azure itself says that the scale set, its resource group or its subscription does not exist. Anything less is unknown, not absent.
@@ -125,7 +197,9 @@ pub(super) fn answer(error: &CallError, creates: bool, now: Timestamp) -> Answer
         CallError::Arm(arm) => arm,
         CallError::NoLogin(_) => return Answer::Later(now + LOGIN_WAIT),
         // `NotSent` too: it does not happen with requests of ours, and if it does, a look settles it.
-        CallError::NotSent { .. } | CallError::NoAnswer { .. } | CallError::Unreadable { .. } => return Answer::Unclear,
+        CallError::NotSent { .. } | CallError::NoAnswer { .. } | CallError::Unreadable { .. } => {
+            return Answer::Unclear;
+        }
     };
     match meaning(arm) {
         Meaning::Throttled => Answer::Later(throttled_until(arm, now)),
@@ -144,9 +218,14 @@ pub(super) fn blind(error: &CallError, now: Timestamp) -> Blind {
     let fact = error.to_string();
     match error {
         CallError::NoLogin(LoginError::Invalid { .. }) => Blind::CredentialsInvalid { fact },
-        CallError::NoLogin(LoginError::Unreachable { .. }) | CallError::NotSent { .. } | CallError::NoAnswer { .. } | CallError::Unreadable { .. } => Blind::Unreachable { fact },
+        CallError::NoLogin(LoginError::Unreachable { .. })
+        | CallError::NotSent { .. }
+        | CallError::NoAnswer { .. }
+        | CallError::Unreadable { .. } => Blind::Unreachable { fact },
         CallError::Arm(arm) => match meaning(arm) {
-            Meaning::Throttled => Blind::Throttled { until: throttled_until(arm, now) },
+            Meaning::Throttled => Blind::Throttled {
+                until: throttled_until(arm, now),
+            },
             Meaning::TokenRefused => Blind::CredentialsInvalid { fact },
             Meaning::Refused(RefusalKind::Forbidden) => Blind::Forbidden { fact },
             _ => Blind::Unreachable { fact },
@@ -170,8 +249,17 @@ pub(super) fn throttled_until(error: &ArmError, now: Timestamp) -> Timestamp {
 fn refusal(kind: RefusalKind, error: &ArmError) -> Refusal {
     // The cause that decided speaks: "AllocationFailed" says more than the "DeploymentFailed" around it.
     let decided = error.causes().find(|cause| matches!(by_code(cause, error.status), Some(Meaning::Refused(found)) if found == kind)).unwrap_or(&error.main);
-    let message = if decided.message.is_empty() { &error.main.message } else { &decided.message };
-    Refusal { kind, code: decided.code.clone(), message: message.clone(), request_id: error.request_id.clone() }
+    let message = if decided.message.is_empty() {
+        &error.main.message
+    } else {
+        &decided.message
+    };
+    Refusal {
+        kind,
+        code: decided.code.clone(),
+        message: message.clone(),
+        request_id: error.request_id.clone(),
+    }
 }
 
 #[cfg(test)]

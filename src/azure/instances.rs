@@ -22,17 +22,28 @@ const MOST_PAGES: usize = 100;
 ///
 /// # Errors
 /// When any page could not be had or read.
-pub(super) async fn list(client: &azure_mgmt_compute::package_2024_07_01::Client, tap: &Tap, pool: &PoolRef) -> Result<Vec<Instance>, CallError> {
+pub(super) async fn list(
+    client: &azure_mgmt_compute::package_2024_07_01::Client,
+    tap: &Tap,
+    pool: &PoolRef,
+) -> Result<Vec<Instance>, CallError> {
     let set = pool.scale_set_id();
-    let request = client.virtual_machines_client().list(&pool.resource_group, &pool.subscription);
+    let request = client
+        .virtual_machines_client()
+        .list(&pool.resource_group, &pool.subscription);
     // $expand is allowed only with this filter [swagger 2024-07-01, VirtualMachines_List], and saves one read an instance.
-    let mut pages = request.filter(format!("'virtualMachineScaleSet/id' eq '{set}'")).expand("instanceView").into_stream();
+    let mut pages = request
+        .filter(format!("'virtualMachineScaleSet/id' eq '{set}'"))
+        .expand("instanceView")
+        .into_stream();
     let mut read = 0;
     while let Some(page) = pages.next().await {
         page?;
         read += 1;
         if read > MOST_PAGES {
-            return Err(CallError::Unreadable { fact: format!("a list of instances of more than {MOST_PAGES} pages") });
+            return Err(CallError::Unreadable {
+                fact: format!("a list of instances of more than {MOST_PAGES} pages"),
+            });
         }
     }
     read_items(&tap.drain(), &set).map_err(|fact| CallError::Unreadable { fact })
@@ -56,9 +67,19 @@ pub(super) fn read_items(items: &[Value], set: &str) -> Result<Vec<Instance>, St
 
 /// `None`: a machine of another scale set, in case the filter was not heeded.
 fn read_item(item: &Value, set: &str, expanded: bool) -> Result<Option<Instance>, String> {
-    let name = item.get("name").and_then(Value::as_str).filter(|name| !name.is_empty()).ok_or("an instance without a name")?;
-    let properties = item.get("properties").filter(|properties| properties.is_object()).ok_or_else(|| format!("instance {name} has no properties"))?;
-    let member_of = properties.pointer("/virtualMachineScaleSet/id").and_then(Value::as_str).ok_or_else(|| format!("instance {name} does not say which scale set it belongs to"))?;
+    let name = item
+        .get("name")
+        .and_then(Value::as_str)
+        .filter(|name| !name.is_empty())
+        .ok_or("an instance without a name")?;
+    let properties = item
+        .get("properties")
+        .filter(|properties| properties.is_object())
+        .ok_or_else(|| format!("instance {name} has no properties"))?;
+    let member_of = properties
+        .pointer("/virtualMachineScaleSet/id")
+        .and_then(Value::as_str)
+        .ok_or_else(|| format!("instance {name} does not say which scale set it belongs to"))?;
     // ARM ids are compared without case: Azure itself returns them in several spellings.
     if !member_of.eq_ignore_ascii_case(set) {
         return Ok(None);
@@ -76,7 +97,11 @@ fn read_item(item: &Value, set: &str, expanded: bool) -> Result<Option<Instance>
         priority,
         phase: phase(text("/provisioningState"), power(item), expanded),
         vm_size: VmSize::from(text("/hardwareProfile/vmSize").unwrap_or_default()),
-        zone: Zone::from(item.pointer("/zones/0").and_then(Value::as_str).unwrap_or_default()),
+        zone: Zone::from(
+            item.pointer("/zones/0")
+                .and_then(Value::as_str)
+                .unwrap_or_default(),
+        ),
         created: text("/timeCreated").and_then(timestamp),
     }))
 }
@@ -102,19 +127,25 @@ fn by_power(power: &str) -> Phase {
         "running" => Phase::Running,
         "starting" => Phase::Starting,
         // On its way down without being deleted: it will still exist, count in capacity and hold quota, so it is not "as good as gone".
-        "stopping" | "stopped" | "deallocating" | "deallocated" | "hibernating" | "hibernated" => Phase::Deallocated,
+        "stopping" | "stopped" | "deallocating" | "deallocated" | "hibernating" | "hibernated" => {
+            Phase::Deallocated
+        }
         _ => Phase::Unknown,
     }
 }
 
 fn view(item: &Value) -> Option<&Value> {
-    item.pointer("/properties/instanceView").filter(|view| view.is_object())
+    item.pointer("/properties/instanceView")
+        .filter(|view| view.is_object())
 }
 
 /// The word after `PowerState/`.
 fn power(item: &Value) -> Option<&str> {
     let statuses = view(item)?.get("statuses")?.as_array()?;
-    statuses.iter().filter_map(|status| status.get("code")?.as_str()).find_map(|code| code.strip_prefix("PowerState/"))
+    statuses
+        .iter()
+        .filter_map(|status| status.get("code")?.as_str())
+        .find_map(|code| code.strip_prefix("PowerState/"))
 }
 
 #[cfg(test)]
@@ -147,14 +178,17 @@ mod tests {
 
     #[test]
     fn reads_an_instance() {
-        assert_eq!(one(item("render_1", "Succeeded", Some("running"))), Instance {
-            name: "render_1".into(),
-            priority: Priority::Spot,
-            phase: Phase::Running,
-            vm_size: "Standard_D4s_v5".into(),
-            zone: "2".into(),
-            created: Some(Timestamp(1_767_323_045_678)),
-        });
+        assert_eq!(
+            one(item("render_1", "Succeeded", Some("running"))),
+            Instance {
+                name: "render_1".into(),
+                priority: Priority::Spot,
+                phase: Phase::Running,
+                vm_size: "Standard_D4s_v5".into(),
+                zone: "2".into(),
+                created: Some(Timestamp(1_767_323_045_678)),
+            }
+        );
     }
 
     #[test]
@@ -178,21 +212,41 @@ mod tests {
             ("Rebranding", Some("running"), Phase::Unknown),
         ];
         for (provisioning, power, phase) in table {
-            assert_eq!(one(item("x", provisioning, power)).phase, phase, "{provisioning} {power:?}");
+            assert_eq!(
+                one(item("x", provisioning, power)).phase,
+                phase,
+                "{provisioning} {power:?}"
+            );
         }
     }
 
     #[test]
     fn takes_succeeded_for_running_only_where_nobody_has_an_instance_view() {
         assert_eq!(one(item("a", "Succeeded", None)).phase, Phase::Running);
-        let both = read_items(&[item("a", "Succeeded", None), item("b", "Succeeded", Some("running"))], SET).unwrap();
-        assert_eq!(both.iter().map(|one| one.phase).collect::<Vec<_>>(), [Phase::Unknown, Phase::Running]);
+        let both = read_items(
+            &[
+                item("a", "Succeeded", None),
+                item("b", "Succeeded", Some("running")),
+            ],
+            SET,
+        )
+        .unwrap();
+        assert_eq!(
+            both.iter().map(|one| one.phase).collect::<Vec<_>>(),
+            [Phase::Unknown, Phase::Running]
+        );
     }
 
     #[test]
     fn one_item_that_cannot_be_read_makes_the_list_unreadable() {
         let good = item("a", "Succeeded", Some("running"));
-        for (pointer, value) in [("/name", json!(null)), ("/name", json!("")), ("/properties", json!(null)), ("/properties/priority", json!("Gold")), ("/properties/virtualMachineScaleSet", json!(null))] {
+        for (pointer, value) in [
+            ("/name", json!(null)),
+            ("/name", json!("")),
+            ("/properties", json!(null)),
+            ("/properties/priority", json!("Gold")),
+            ("/properties/virtualMachineScaleSet", json!(null)),
+        ] {
             let mut bad = item("b", "Succeeded", Some("running"));
             *bad.pointer_mut(pointer).unwrap() = value;
             assert!(read_items(&[good.clone(), bad], SET).is_err(), "{pointer}");
@@ -208,17 +262,37 @@ mod tests {
         odd["properties"]["timeCreated"] = json!("yesterday");
         odd["properties"]["hardwareProfile"] = Value::Null;
         odd["properties"]["storageProfile"] = json!({"dataDisks": [{}]});
-        odd["properties"].as_object_mut().unwrap().remove("priority");
+        odd["properties"]
+            .as_object_mut()
+            .unwrap()
+            .remove("priority");
         let instance = one(odd);
-        assert_eq!((instance.phase, instance.priority, instance.zone.as_str(), instance.created), (Phase::Running, Priority::Regular, "", None));
+        assert_eq!(
+            (
+                instance.phase,
+                instance.priority,
+                instance.zone.as_str(),
+                instance.created
+            ),
+            (Phase::Running, Priority::Regular, "", None)
+        );
     }
 
     #[test]
     fn leaves_out_machines_of_other_sets_and_counts_a_repeated_one_once() {
         let mut foreign = item("web_1", "Succeeded", Some("running"));
-        foreign["properties"]["virtualMachineScaleSet"]["id"] = json!(SET.replace("/render", "/web"));
+        foreign["properties"]["virtualMachineScaleSet"]["id"] =
+            json!(SET.replace("/render", "/web"));
         let again = item("render_1", "Deleting", Some("running"));
-        let list = read_items(&[item("render_1", "Succeeded", Some("running")), foreign, again], SET).unwrap();
+        let list = read_items(
+            &[
+                item("render_1", "Succeeded", Some("running")),
+                foreign,
+                again,
+            ],
+            SET,
+        )
+        .unwrap();
         assert_eq!(list.len(), 1);
         assert_eq!(list[0].phase, Phase::Stopping);
     }

@@ -37,7 +37,9 @@ use azure_mgmt_compute::package_2024_07_01::{Client, models};
 use http::HeaderMap;
 use reqwest::Url;
 use serde_json::Value;
-use spotpool_core::planner::{Action, Answer, Blind, Instance, Observed, ScaleSet};
+use spotpool_core::planner::{
+    Action, Answer, Blind, Instance, Observed, Outcome, Provisioning, ScaleSet,
+};
 use spotpool_core::units::{Etag, Seen, Timestamp};
 use std::fmt;
 use std::sync::Arc;
@@ -64,7 +66,9 @@ pub struct Azure {
 
 impl fmt::Debug for Azure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Azure").field("transport", &self.transport).finish_non_exhaustive()
+        f.debug_struct("Azure")
+            .field("transport", &self.transport)
+            .finish_non_exhaustive()
     }
 }
 
@@ -74,7 +78,8 @@ impl Azure {
     /// # Errors
     /// When the endpoint, the credential or TLS cannot be used.
     pub fn new(options: AzureOptions) -> Result<Self, SetupError> {
-        let loopback = check(&options.endpoint)? == Reach::PlainLoopback || is_loopback(&options.endpoint);
+        let loopback =
+            check(&options.endpoint)? == Reach::PlainLoopback || is_loopback(&options.endpoint);
         let wire = Arc::new(Network::new(options.connect, loopback)?);
         Self::over(wire, options)
     }
@@ -87,8 +92,12 @@ impl Azure {
         let login = match check(&options.endpoint)? {
             Reach::PlainLoopback => Login::Loopback,
             Reach::Encrypted => {
-                let audience = options.audience.clone().unwrap_or_else(|| options.endpoint.origin().ascii_serialization());
-                let env: &Env<'_> = &|name| std::env::var(name).ok().filter(|value| !value.is_empty());
+                let audience = options
+                    .audience
+                    .clone()
+                    .unwrap_or_else(|| options.endpoint.origin().ascii_serialization());
+                let env: &Env<'_> =
+                    &|name| std::env::var(name).ok().filter(|value| !value.is_empty());
                 Login::new(options.credential, env, &audience, options.now.clone())?
             }
         };
@@ -96,9 +105,21 @@ impl Azure {
     }
 
     fn assemble(wire: Arc<dyn Wire>, login: Login, options: AzureOptions) -> Self {
-        let transport = Arc::new(Transport::new(wire, options.endpoint.clone(), login, options.deadline, options.now.clone()));
+        let transport = Arc::new(Transport::new(
+            wire,
+            options.endpoint.clone(),
+            login,
+            options.deadline,
+            options.now.clone(),
+        ));
         let client = client(&transport, &options.endpoint, Arc::new(StripNulls));
-        Self { transport, endpoint: options.endpoint, client, deadline: options.deadline, now: options.now }
+        Self {
+            transport,
+            endpoint: options.endpoint,
+            client,
+            deadline: options.deadline,
+            now: options.now,
+        }
     }
 
     fn now(&self) -> Timestamp {
@@ -108,10 +129,27 @@ impl Azure {
     /// The scale set as JSON, with its `ETag` header.
     async fn fetch(&self, pool: &PoolRef) -> Result<(Vec<u8>, Option<String>), CallError> {
         let sets = self.client.virtual_machine_scale_sets_client();
-        let answer = sets.get(&pool.resource_group, &pool.scale_set, &pool.subscription).send().await?.into_raw_response();
+        let answer = sets
+            .get(&pool.resource_group, &pool.scale_set, &pool.subscription)
+            .send()
+            .await?
+            .into_raw_response();
         let (_, headers, body) = answer.deconstruct();
         let etag = headers.get_optional_string(&ac::headers::ETAG);
         Ok((body.collect().await?.to_vec(), etag))
+    }
+
+    /// How our operation is going: how it ended, or what to keep asking about.
+    async fn ask(
+        &self,
+        operation: Option<&OperationRef>,
+    ) -> Option<(Option<Outcome>, Option<OperationRef>)> {
+        Some(
+            match operation::poll(&self.transport, operation?, || self.now()).await {
+                Progress::Running(operation) => (None, Some(operation)),
+                Progress::Ended(outcome) => (outcome, None),
+            },
+        )
     }
 
     async fn look_at_instances(&self, pool: &PoolRef) -> Seen<Vec<Instance>, Blind> {
@@ -121,7 +159,11 @@ impl Azure {
         // Every page has its own deadline; together they must not hold up the pool for an hour.
         let whole = self.deadline.saturating_mul(PAGES_DEADLINES);
         let list = tokio::time::timeout(whole, instances::list(&client, &tap, pool)).await;
-        match list.unwrap_or_else(|_| Err(CallError::NoAnswer { fact: format!("the list of instances took longer than {whole:?}") })) {
+        match list.unwrap_or_else(|_| {
+            Err(CallError::NoAnswer {
+                fact: format!("the list of instances took longer than {whole:?}"),
+            })
+        }) {
             Ok(value) => Seen::Known { value, at },
             Err(error) => Seen::Unknown(errors::blind(&error, self.now())),
         }
@@ -131,7 +173,10 @@ impl Azure {
         let at = self.now();
         match self.fetch(pool).await {
             Ok((body, etag)) => match scale_set::read(&body, etag.as_deref()) {
-                Ok(set) => Seen::Known { value: Some(set), at },
+                Ok(set) => Seen::Known {
+                    value: Some(set),
+                    at,
+                },
                 Err(fact) => Seen::Unknown(Blind::Unreachable { fact }),
             },
             Err(error) if errors::is_absent(&error) => Seen::Known { value: None, at },
@@ -140,40 +185,91 @@ impl Azure {
     }
 
     /// Carries out an action as far as Azure's answer.
-    async fn send(&self, pool: &PoolRef, shape: &Shape, action: &Action) -> Result<Accepted, Declined> {
+    async fn send(
+        &self,
+        pool: &PoolRef,
+        shape: &Shape,
+        action: &Action,
+    ) -> Result<Accepted, Declined> {
         let sets = self.client.virtual_machine_scale_sets_client();
-        let (group, name, subscription) = (&pool.resource_group, &pool.scale_set, &pool.subscription);
+        let (group, name, subscription) =
+            (&pool.resource_group, &pool.scale_set, &pool.subscription);
         let answer = match action {
-            Action::Create { capacity, base, vm_size, model } => {
-                let tags = tags::merged(&Default::default(), &shape.tags, &pool.owner, model, self.now());
+            Action::Create {
+                capacity,
+                base,
+                vm_size,
+                model,
+            } => {
+                let tags = tags::merged(
+                    &Default::default(),
+                    &shape.tags,
+                    &pool.owner,
+                    model,
+                    self.now(),
+                );
                 let body = bodies::create(pool, shape, *capacity, *base, vm_size, &tags);
-                sets.create_or_update(group, name, body, subscription).if_none_match("*").send().await?.into_raw_response()
+                sets.create_or_update(group, name, body, subscription)
+                    .if_none_match("*")
+                    .send()
+                    .await?
+                    .into_raw_response()
             }
-            Action::Resize { capacity, base, vm_size, guard, .. } => {
+            Action::Resize {
+                capacity,
+                base,
+                vm_size,
+                guard,
+                ..
+            } => {
                 let body = bodies::resize(*capacity, *base, vm_size);
-                sets.update(group, name, body, subscription).if_match(guard.etag().as_str()).send().await?.into_raw_response()
+                sets.update(group, name, body, subscription)
+                    .if_match(guard.etag().as_str())
+                    .send()
+                    .await?
+                    .into_raw_response()
             }
             Action::Reshape { base, model, guard } => {
                 // PATCH replaces all tags at once: what others have put on must be read first, and from the very version that the guard names.
                 let there = self.tags_of(pool, guard.etag()).await?;
                 let tags = tags::merged(&there, &shape.tags, &pool.owner, model, self.now());
                 let body = bodies::reshape(shape, *base, &tags);
-                sets.update(group, name, body, subscription).if_match(guard.etag().as_str()).send().await?.into_raw_response()
+                sets.update(group, name, body, subscription)
+                    .if_match(guard.etag().as_str())
+                    .send()
+                    .await?
+                    .into_raw_response()
             }
             Action::Replace { instances, .. } => {
                 let instance_ids = instances.iter().map(|name| name.0.clone()).collect();
                 let body = models::VirtualMachineScaleSetVmInstanceRequiredIDs { instance_ids };
-                sets.delete_instances(group, name, body, subscription).send().await?.into_raw_response()
+                sets.delete_instances(group, name, body, subscription)
+                    .send()
+                    .await?
+                    .into_raw_response()
             }
-            Action::Remove { .. } => sets.delete(group, name, subscription).send().await?.into_raw_response(),
+            Action::Remove { .. } => sets
+                .delete(group, name, subscription)
+                .send()
+                .await?
+                .into_raw_response(),
         };
         Ok(Accepted::of(&answer))
     }
 
-    async fn tags_of(&self, pool: &PoolRef, guarded: &Etag) -> Result<std::collections::BTreeMap<String, String>, Declined> {
+    async fn tags_of(
+        &self,
+        pool: &PoolRef,
+        guarded: &Etag,
+    ) -> Result<std::collections::BTreeMap<String, String>, Declined> {
         let (body, header) = self.fetch(pool).await?;
-        let set: Value = serde_json::from_slice(&body).map_err(|error| CallError::Unreadable { fact: error.to_string() })?;
-        let etag = set.get("etag").and_then(Value::as_str).or(header.as_deref());
+        let set: Value = serde_json::from_slice(&body).map_err(|error| CallError::Unreadable {
+            fact: error.to_string(),
+        })?;
+        let etag = set
+            .get("etag")
+            .and_then(Value::as_str)
+            .or(header.as_deref());
         if etag != Some(guarded.as_str()) {
             return Err(Declined::AlreadyChanged);
         }
@@ -184,19 +280,29 @@ impl Azure {
 #[async_trait]
 impl Cloud for Azure {
     async fn look(&self, pool: &PoolRef, unfinished: Option<&OperationRef>) -> Look {
-        let (outcome, unfinished) = match unfinished {
-            Some(operation) if operation.not_before <= self.now() => match operation::poll(&self.transport, operation, || self.now()).await {
-                Progress::Running(operation) => (None, Some(operation)),
-                Progress::Ended(outcome) => (outcome, None),
-            },
-            other => (None, other.cloned()),
-        };
+        let due = unfinished.is_some_and(|operation| operation.not_before <= self.now());
+        let (mut outcome, mut unfinished) = self
+            .ask(unfinished.filter(|_| due))
+            .await
+            .unwrap_or((None, unfinished.cloned()));
         let set = self.look_at_set(pool).await;
+        let failed = matches!(&set, Seen::Known { value: Some(set), .. } if set.state == Provisioning::Failed);
+        if failed && !due {
+            // Only the operation says why, and whoever sees the failure must see the reason with it. Still one poll a look, which Azure's buckets bear.
+            (outcome, unfinished) = self.ask(unfinished.as_ref()).await.unwrap_or((None, None));
+        }
         let instances = match &set {
             Seen::Known { value: Some(_), .. } => self.look_at_instances(pool).await,
             Seen::Known { value: None, .. } | Seen::Unknown(_) => Seen::Unknown(Blind::NotAsked),
         };
-        Look { observed: Observed { set, instances, outcome }, unfinished }
+        Look {
+            observed: Observed {
+                set,
+                instances,
+                outcome,
+            },
+            unfinished,
+        }
     }
 
     async fn act(&self, pool: &PoolRef, shape: &Shape, action: &Action) -> Receipt {
@@ -204,18 +310,33 @@ impl Cloud for Azure {
             Ok(Accepted { status, headers }) => {
                 let request_id = arm_error::request_id(&headers);
                 let operation = operation::started(&self.transport, &headers, self.now());
-                Receipt { answer: Answer::Accepted, operation, request_id, fact: format!("accepted with {status}") }
+                Receipt {
+                    answer: Answer::Accepted,
+                    operation,
+                    request_id,
+                    fact: format!("accepted with {status}"),
+                }
             }
-            Err(Declined::AlreadyChanged) => {
-                Receipt { answer: Answer::Changed, operation: None, request_id: String::new(), fact: "the scale set has changed since it was looked at; nothing was sent".to_owned() }
-            }
+            Err(Declined::AlreadyChanged) => Receipt {
+                answer: Answer::Changed,
+                operation: None,
+                request_id: String::new(),
+                fact: "the scale set has changed since it was looked at; nothing was sent"
+                    .to_owned(),
+            },
             Err(Declined::By(error)) => {
                 let request_id = match &error {
                     CallError::Arm(arm) => arm.request_id.clone(),
                     _ => String::new(),
                 };
-                let answer = errors::answer(&error, matches!(action, Action::Create { .. }), self.now());
-                Receipt { answer, operation: None, request_id, fact: error.to_string() }
+                let answer =
+                    errors::answer(&error, matches!(action, Action::Create { .. }), self.now());
+                Receipt {
+                    answer,
+                    operation: None,
+                    request_id,
+                    fact: error.to_string(),
+                }
             }
         }
     }
@@ -234,8 +355,16 @@ struct Accepted {
 impl Accepted {
     fn of(answer: &ac::Response) -> Self {
         let pairs = answer.headers().iter();
-        let headers = pairs.filter_map(|(name, value)| Some((http::HeaderName::from_bytes(name.as_str().as_bytes()).ok()?, value.as_str().parse().ok()?)));
-        Self { status: answer.status().into(), headers: headers.collect() }
+        let headers = pairs.filter_map(|(name, value)| {
+            Some((
+                http::HeaderName::from_bytes(name.as_str().as_bytes()).ok()?,
+                value.as_str().parse().ok()?,
+            ))
+        });
+        Self {
+            status: answer.status().into(),
+            headers: headers.collect(),
+        }
     }
 }
 
@@ -261,8 +390,15 @@ impl From<ac::Error> for Declined {
 
 /// A client of the crate over our transport, with one policy of ours. It holds no connections; those belong to the transport.
 fn client(transport: &Arc<Transport>, endpoint: &Url, policy: Arc<dyn ac::Policy>) -> Client {
-    let options = ac::ClientOptions::new(ac::TransportOptions::new(transport.clone())).retry(ac::RetryOptions::none()).per_retry_policies(vec![policy]);
-    Client::new(endpoint.clone(), Arc::new(Placeholder), vec!["placeholder".to_owned()], options)
+    let options = ac::ClientOptions::new(ac::TransportOptions::new(transport.clone()))
+        .retry(ac::RetryOptions::none())
+        .per_retry_policies(vec![policy]);
+    Client::new(
+        endpoint.clone(),
+        Arc::new(Placeholder),
+        vec!["placeholder".to_owned()],
+        options,
+    )
 }
 
 /// What the crate puts on instead of a token; the transport replaces it (see there).
@@ -272,7 +408,10 @@ struct Placeholder;
 #[async_trait]
 impl ac::auth::TokenCredential for Placeholder {
     async fn get_token(&self, _scopes: &[&str]) -> ac::Result<ac::auth::AccessToken> {
-        Ok(ac::auth::AccessToken::new("placeholder", time::OffsetDateTime::UNIX_EPOCH))
+        Ok(ac::auth::AccessToken::new(
+            "placeholder",
+            time::OffsetDateTime::UNIX_EPOCH,
+        ))
     }
 
     async fn clear_cache(&self) -> ac::Result<()> {

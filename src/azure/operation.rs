@@ -28,24 +28,45 @@ pub(super) enum Progress {
 }
 
 /// The operation that an accepted write started, if Azure named one at its own address.
-pub(super) fn started(transport: &Transport, headers: &HeaderMap, now: Timestamp) -> Option<OperationRef> {
-    let named = ["azure-asyncoperation", "location"].iter().find_map(|name| headers.get(*name))?;
+pub(super) fn started(
+    transport: &Transport,
+    headers: &HeaderMap,
+    now: Timestamp,
+) -> Option<OperationRef> {
+    let named = ["azure-asyncoperation", "location"]
+        .iter()
+        .find_map(|name| headers.get(*name))?;
     let url = named.to_str().ok().and_then(|text| transport.resolve(text));
     if url.is_none() {
         // The set's provisioningState tells the same, only without a reason.
         tracing::warn!("azure named an operation at another host; it is not followed");
     }
     let url = url?.to_string();
-    Some(OperationRef { url, not_before: later(headers, now) })
+    Some(OperationRef {
+        url,
+        not_before: later(headers, now),
+    })
 }
 
 /// Asks once.
-pub(super) async fn poll(transport: &Transport, operation: &OperationRef, now: impl Fn() -> Timestamp) -> Progress {
+pub(super) async fn poll(
+    transport: &Transport,
+    operation: &OperationRef,
+    now: impl Fn() -> Timestamp,
+) -> Progress {
     let Some(url) = transport.resolve(&operation.url) else {
         return Progress::Ended(None);
     };
-    let again = |not_before| Progress::Running(OperationRef { url: operation.url.clone(), not_before });
-    match transport.exchange(Method::GET, &url, HeaderMap::new(), Bytes::new()).await {
+    let again = |not_before| {
+        Progress::Running(OperationRef {
+            url: operation.url.clone(),
+            not_before,
+        })
+    };
+    match transport
+        .exchange(Method::GET, &url, HeaderMap::new(), Bytes::new())
+        .await
+    {
         Ok(answer) => match read(&answer) {
             Reading::Ended(outcome) => Progress::Ended(outcome),
             Reading::Running => again(later(answer.headers(), now())),
@@ -77,17 +98,24 @@ fn read(answer: &http::Response<Bytes>) -> Reading {
     };
     match body.get("status").and_then(Value::as_str) {
         Some("Succeeded") => Reading::Ended(Some(Outcome::Succeeded)),
-        Some(end @ ("Failed" | "Canceled" | "Cancelled")) => Reading::Ended(errors::outcome(&failure(&body, end, answer.headers()))),
+        Some(end @ ("Failed" | "Canceled" | "Cancelled")) => {
+            Reading::Ended(errors::outcome(&failure(&body, end, answer.headers())))
+        }
         // Anything else is running [ARM resource provider contract].
         Some(_) => Reading::Running,
         // The end of a Location can be the resource itself; any other object tells nothing.
-        None if body.get("properties").is_some() || body.get("id").is_some() => Reading::Ended(Some(Outcome::Succeeded)),
+        None if body.get("properties").is_some() || body.get("id").is_some() => {
+            Reading::Ended(Some(Outcome::Succeeded))
+        }
         None => Reading::Garbled,
     }
 }
 
 fn failure(body: &Value, end: &str, headers: &HeaderMap) -> ArmError {
-    let mut error = body.get("error").map(ArmError::of_object).unwrap_or_default();
+    let mut error = body
+        .get("error")
+        .map(ArmError::of_object)
+        .unwrap_or_default();
     if error.main.code.is_empty() {
         error.main.code = end.to_owned();
     }
@@ -95,7 +123,10 @@ fn failure(body: &Value, end: &str, headers: &HeaderMap) -> ArmError {
         error.main.message = format!("the operation ended as {end} without an explanation");
     }
     // The name of an operation is the request id of the call that began it [REC cap 1]: that is what Azure's support asks for.
-    error.request_id = body.get("name").and_then(Value::as_str).map_or_else(|| arm_error::request_id(headers), str::to_owned);
+    error.request_id = body
+        .get("name")
+        .and_then(Value::as_str)
+        .map_or_else(|| arm_error::request_id(headers), str::to_owned);
     error
 }
 
@@ -103,7 +134,11 @@ fn failure(body: &Value, end: &str, headers: &HeaderMap) -> ArmError {
 /// gone (404), or that we may not read, will stay so, and the set's provisioningState tells the essential.
 fn cannot_be_read(error: &CallError) -> bool {
     match error {
-        CallError::Arm(arm) => arm.is_azures() && (400..500).contains(&arm.status) && !matches!(arm.status, 401 | 408 | 429),
+        CallError::Arm(arm) => {
+            arm.is_azures()
+                && (400..500).contains(&arm.status)
+                && !matches!(arm.status, 401 | 408 | 429)
+        }
         CallError::NotSent { .. } => true,
         CallError::NoLogin(_) | CallError::NoAnswer { .. } | CallError::Unreadable { .. } => false,
     }
@@ -117,5 +152,7 @@ fn wait_after(error: &CallError) -> Millis {
 }
 
 fn later(headers: &HeaderMap, now: Timestamp) -> Timestamp {
-    now + arm_error::retry_after(headers, now).unwrap_or(PACE).max(PACE)
+    now + arm_error::retry_after(headers, now)
+        .unwrap_or(PACE)
+        .max(PACE)
 }

@@ -38,7 +38,14 @@ impl AzureOptions {
 
     /// Another cloud, or a simulator.
     pub fn towards(endpoint: Url, now: Now) -> Self {
-        Self { endpoint, audience: None, credential: CredentialKind::Auto, now, deadline: Duration::from_secs(30), connect: Duration::from_secs(5) }
+        Self {
+            endpoint,
+            audience: None,
+            credential: CredentialKind::Auto,
+            now,
+            deadline: Duration::from_secs(30),
+            connect: Duration::from_secs(5),
+        }
     }
 
     /// Parses an endpoint as given on the command line.
@@ -46,7 +53,9 @@ impl AzureOptions {
     /// # Errors
     /// When it is no URL, or one that a token must not be sent to.
     pub fn parse_endpoint(text: &str) -> Result<Url, SetupError> {
-        let url = Url::parse(text).map_err(|error| SetupError::Endpoint { fact: format!("is no URL: {error}") })?;
+        let url = Url::parse(text).map_err(|error| SetupError::Endpoint {
+            fact: format!("is no URL: {error}"),
+        })?;
         check(&url)?;
         Ok(url)
     }
@@ -54,7 +63,11 @@ impl AzureOptions {
 
 impl fmt::Debug for AzureOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AzureOptions").field("endpoint", &self.endpoint.as_str()).field("credential", &self.credential).field("deadline", &self.deadline).finish_non_exhaustive()
+        f.debug_struct("AzureOptions")
+            .field("endpoint", &self.endpoint.as_str())
+            .field("credential", &self.credential)
+            .field("deadline", &self.deadline)
+            .finish_non_exhaustive()
     }
 }
 
@@ -83,11 +96,20 @@ pub(super) enum Reach {
 
 /// A token may go over https, or over loopback if it is a dummy.
 pub(super) fn check(endpoint: &Url) -> Result<Reach, SetupError> {
-    let refuse = |fact: &str| Err(SetupError::Endpoint { fact: format!("{endpoint} {fact}") });
+    let refuse = |fact: &str| {
+        Err(SetupError::Endpoint {
+            fact: format!("{endpoint} {fact}"),
+        })
+    };
     if !endpoint.username().is_empty() || endpoint.password().is_some() {
-        return Err(SetupError::Endpoint { fact: "must not contain a user name or password".to_owned() });
+        return Err(SetupError::Endpoint {
+            fact: "must not contain a user name or password".to_owned(),
+        });
     }
-    if endpoint.query().is_some() || endpoint.fragment().is_some() || !matches!(endpoint.path(), "" | "/") {
+    if endpoint.query().is_some()
+        || endpoint.fragment().is_some()
+        || !matches!(endpoint.path(), "" | "/")
+    {
         return refuse("must be a scheme, a host and perhaps a port, and nothing more");
     }
     match endpoint.scheme() {
@@ -100,8 +122,15 @@ pub(super) fn check(endpoint: &Url) -> Result<Reach, SetupError> {
 
 /// By the address itself or the name `localhost`; other names could lead anywhere.
 pub(super) fn is_loopback(endpoint: &Url) -> bool {
-    let host = endpoint.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    let host = endpoint
+        .host_str()
+        .unwrap_or_default()
+        .trim_start_matches('[')
+        .trim_end_matches(']');
+    host == "localhost"
+        || host
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]
@@ -132,13 +161,21 @@ mod tests {
             ("management.azure.com", false),
         ];
         for (endpoint, usable) in table {
-            assert_eq!(AzureOptions::parse_endpoint(endpoint).is_ok(), usable, "{endpoint}");
+            assert_eq!(
+                AzureOptions::parse_endpoint(endpoint).is_ok(),
+                usable,
+                "{endpoint}"
+            );
         }
     }
 
     #[test]
     fn says_what_is_wrong_with_an_endpoint_without_repeating_a_password() {
-        let error = AzureOptions::parse_endpoint("https://me:hunter2@management.azure.com").unwrap_err();
-        assert_eq!(error.to_string(), "the Azure endpoint must not contain a user name or password");
+        let error =
+            AzureOptions::parse_endpoint("https://me:hunter2@management.azure.com").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the Azure endpoint must not contain a user name or password"
+        );
     }
 }

@@ -16,7 +16,12 @@ pub(super) struct StripNulls;
 
 #[async_trait]
 impl ac::Policy for StripNulls {
-    async fn send(&self, context: &ac::Context, request: &mut ac::Request, next: &[Arc<dyn ac::Policy>]) -> ac::PolicyResult {
+    async fn send(
+        &self,
+        context: &ac::Context,
+        request: &mut ac::Request,
+        next: &[Arc<dyn ac::Policy>],
+    ) -> ac::PolicyResult {
         if let ac::Body::Bytes(body) = request.body()
             && !body.is_empty()
         {
@@ -54,11 +59,17 @@ impl Tap {
 
 #[async_trait]
 impl ac::Policy for Tap {
-    async fn send(&self, context: &ac::Context, request: &mut ac::Request, next: &[Arc<dyn ac::Policy>]) -> ac::PolicyResult {
+    async fn send(
+        &self,
+        context: &ac::Context,
+        request: &mut ac::Request,
+        next: &[Arc<dyn ac::Policy>],
+    ) -> ac::PolicyResult {
         let (status, headers, body) = forward(context, request, next).await?.deconstruct();
         let body = body.collect().await?;
         let unreadable = |fact: String| CallError::Unreadable { fact };
-        let mut page: Value = serde_json::from_slice(&body).map_err(|error| unreadable(format!("a page of {} bytes: {error}", body.len())))?;
+        let mut page: Value = serde_json::from_slice(&body)
+            .map_err(|error| unreadable(format!("a page of {} bytes: {error}", body.len())))?;
         let Some(Value::Array(items)) = page.get_mut("value").map(Value::take) else {
             return Err(unreadable("a page without a list".to_owned()).into());
         };
@@ -66,17 +77,33 @@ impl ac::Policy for Tap {
             None | Some(Value::Null) => json!({ "value": [] }),
             Some(Value::String(link)) => json!({ "value": [], "nextLink": link }),
             // To stop here would pass a part off as the whole.
-            Some(_) => return Err(unreadable("a page whose nextLink is not text".to_owned()).into()),
+            Some(_) => {
+                return Err(unreadable("a page whose nextLink is not text".to_owned()).into());
+            }
         };
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(items);
-        Ok(ac::Response::new(status, headers, Box::pin(ac::BytesStream::new(ac::to_json(&rest)?))))
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(items);
+        Ok(ac::Response::new(
+            status,
+            headers,
+            Box::pin(ac::BytesStream::new(ac::to_json(&rest)?)),
+        ))
     }
 }
 
-async fn forward(context: &ac::Context, request: &mut ac::Request, next: &[Arc<dyn ac::Policy>]) -> ac::PolicyResult {
+async fn forward(
+    context: &ac::Context,
+    request: &mut ac::Request,
+    next: &[Arc<dyn ac::Policy>],
+) -> ac::PolicyResult {
     match next.split_first() {
         Some((first, rest)) => first.send(context, request, rest).await,
-        None => Err(CallError::NotSent { fact: "the pipeline has no transport".to_owned() }.into()),
+        None => Err(CallError::NotSent {
+            fact: "the pipeline has no transport".to_owned(),
+        }
+        .into()),
     }
 }
 
@@ -86,7 +113,8 @@ mod tests {
 
     #[test]
     fn strips_nulls_at_any_depth_and_nothing_else() {
-        let mut value = json!({"a": null, "b": {"c": null, "d": [{"e": null, "f": 0}], "g": ""}, "h": false});
+        let mut value =
+            json!({"a": null, "b": {"c": null, "d": [{"e": null, "f": 0}], "g": ""}, "h": false});
         strip_nulls(&mut value);
         assert_eq!(value, json!({"b": {"d": [{"f": 0}], "g": ""}, "h": false}));
     }

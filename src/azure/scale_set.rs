@@ -15,20 +15,41 @@ use super::tags;
 /// # Errors
 /// A sentence, when a field that decisions stand on is missing or of another kind.
 pub(super) fn read(body: &[u8], header_etag: Option<&str>) -> Result<ScaleSet, String> {
-    let set: Value = serde_json::from_slice(body).map_err(|error| format!("the scale set's body of {} bytes: {error}", body.len()))?;
+    let set: Value = serde_json::from_slice(body)
+        .map_err(|error| format!("the scale set's body of {} bytes: {error}", body.len()))?;
     let sku = set.get("sku").ok_or("the scale set has no sku")?;
-    let capacity = sku.get("capacity").and_then(whole).ok_or("the scale set's sku.capacity is no count")?;
-    let vm_size = sku.get("name").and_then(Value::as_str).ok_or("the scale set has no sku.name")?;
-    let properties = set.get("properties").filter(|properties| properties.is_object()).ok_or("the scale set has no properties")?;
+    let capacity = sku
+        .get("capacity")
+        .and_then(whole)
+        .ok_or("the scale set's sku.capacity is no count")?;
+    let vm_size = sku
+        .get("name")
+        .and_then(Value::as_str)
+        .ok_or("the scale set has no sku.name")?;
+    let properties = set
+        .get("properties")
+        .filter(|properties| properties.is_object())
+        .ok_or("the scale set has no properties")?;
     let base = match properties.pointer("/priorityMixPolicy/baseRegularPriorityCount") {
         // A set without a mix is all Spot, or all regular: either way it guarantees no regular ones.
         None | Some(Value::Null) => 0,
-        Some(value) => whole(value).ok_or("the scale set's baseRegularPriorityCount is no count")?,
+        Some(value) => {
+            whole(value).ok_or("the scale set's baseRegularPriorityCount is no count")?
+        }
     };
     // `etag` is in the body since 2024-03-01.
-    let etag = set.get("etag").and_then(Value::as_str).or(header_etag).filter(|etag| !etag.is_empty()).ok_or("the scale set has no etag")?;
+    let etag = set
+        .get("etag")
+        .and_then(Value::as_str)
+        .or(header_etag)
+        .filter(|etag| !etag.is_empty())
+        .ok_or("the scale set has no etag")?;
     let tags = read_tags(&set);
-    let tag = |name: &str| tags.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str());
+    let tag = |name: &str| {
+        tags.iter()
+            .find(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
+    };
     Ok(ScaleSet {
         capacity,
         base,
@@ -43,15 +64,24 @@ pub(super) fn read(body: &[u8], header_etag: Option<&str>) -> Result<ScaleSet, S
 
 /// The tags of a resource. Azure compares their names without case.
 pub(super) fn read_tags(resource: &Value) -> BTreeMap<String, String> {
-    let tags = resource.get("tags").and_then(Value::as_object).into_iter().flatten();
-    tags.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
+    let tags = resource
+        .get("tags")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten();
+    tags.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
+        .collect()
 }
 
 /// A count, also when it is written as `3.0`.
 fn whole(value: &Value) -> Option<Count> {
-    let exact = value.as_u64().and_then(|number| Count::try_from(number).ok());
+    let exact = value
+        .as_u64()
+        .and_then(|number| Count::try_from(number).ok());
     exact.or_else(|| {
-        let number = value.as_f64().filter(|number| number.fract() == 0.0 && (0.0..=f64::from(Count::MAX)).contains(number))?;
+        let number = value.as_f64().filter(|number| {
+            number.fract() == 0.0 && (0.0..=f64::from(Count::MAX)).contains(number)
+        })?;
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Just checked.
         Some(number as Count)
     })
@@ -60,7 +90,9 @@ fn whole(value: &Value) -> Option<Count> {
 /// RFC 3339 to milliseconds.
 pub(super) fn timestamp(text: &str) -> Option<Timestamp> {
     let time = azure_core_legacy::date::parse_rfc3339(text).ok()?;
-    Some(Timestamp(i64::try_from(time.unix_timestamp_nanos() / 1_000_000).ok()?))
+    Some(Timestamp(
+        i64::try_from(time.unix_timestamp_nanos() / 1_000_000).ok()?,
+    ))
 }
 
 fn provisioning(word: Option<&str>) -> Provisioning {
@@ -95,16 +127,19 @@ mod tests {
     #[test]
     fn reads_what_the_planner_needs() {
         let set = read_value(&body()).unwrap();
-        assert_eq!(set, ScaleSet {
-            capacity: 20,
-            base: 2,
-            vm_size: "Standard_D4s_v5".into(),
-            etag: "\"7\"".into(),
-            state: Provisioning::Busy,
-            owner: Some("c/ns/render/uid".into()),
-            model: Some("abc".into()),
-            model_since: Some(Timestamp(1_767_323_045_678)),
-        });
+        assert_eq!(
+            set,
+            ScaleSet {
+                capacity: 20,
+                base: 2,
+                vm_size: "Standard_D4s_v5".into(),
+                etag: "\"7\"".into(),
+                state: Provisioning::Busy,
+                owner: Some("c/ns/render/uid".into()),
+                model: Some("abc".into()),
+                model_since: Some(Timestamp(1_767_323_045_678)),
+            }
+        );
     }
 
     #[test]
@@ -114,7 +149,8 @@ mod tests {
         odd["sku"]["capacity"] = json!(20.0);
         odd["sku"]["tier"] = json!(7);
         odd["properties"]["timeCreated"] = json!("yesterday");
-        odd["properties"]["virtualMachineProfile"] = json!({"networkProfile": {"networkInterfaceConfigurations": [{}]}});
+        odd["properties"]["virtualMachineProfile"] =
+            json!({"networkProfile": {"networkInterfaceConfigurations": [{}]}});
         odd["tags"]["number"] = json!(3);
         assert_eq!(read_value(&odd).unwrap(), read_value(&body()).unwrap());
     }
@@ -143,7 +179,12 @@ mod tests {
     fn takes_the_etag_from_the_header_where_the_body_has_none() {
         let mut bare = body();
         bare.as_object_mut().unwrap().remove("etag");
-        assert_eq!(read(bare.to_string().as_bytes(), Some("\"9\"")).unwrap().etag, "\"9\"".into());
+        assert_eq!(
+            read(bare.to_string().as_bytes(), Some("\"9\""))
+                .unwrap()
+                .etag,
+            "\"9\"".into()
+        );
     }
 
     #[test]

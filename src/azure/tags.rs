@@ -11,8 +11,18 @@ pub const MODEL: &str = "spotpool_model";
 pub const MODEL_TIME: &str = "spotpool_model_time";
 
 /// Ours over the user's over what is there already. Azure compares names without case, so a later one replaces an earlier one of any case.
-pub(super) fn merged(there: &BTreeMap<String, String>, users: &BTreeMap<String, String>, owner: &Owner, model: &ModelHash, since: Timestamp) -> BTreeMap<String, String> {
-    let ours = [(OWNER, owner.0.clone()), (MODEL, model.0.clone()), (MODEL_TIME, rfc3339(since))];
+pub(super) fn merged(
+    there: &BTreeMap<String, String>,
+    users: &BTreeMap<String, String>,
+    owner: &Owner,
+    model: &ModelHash,
+    since: Timestamp,
+) -> BTreeMap<String, String> {
+    let ours = [
+        (OWNER, owner.0.clone()),
+        (MODEL, model.0.clone()),
+        (MODEL_TIME, rfc3339(since)),
+    ];
     let ours = ours.into_iter().map(|(key, value)| (key.to_owned(), value));
     let pairs = there.clone().into_iter().chain(users.clone()).chain(ours);
     let mut by_name: BTreeMap<String, (String, String)> = BTreeMap::new();
@@ -26,7 +36,8 @@ pub(super) fn merged(there: &BTreeMap<String, String>, users: &BTreeMap<String, 
 fn rfc3339(time: Timestamp) -> String {
     let nanos = i128::from(time.0) * 1_000_000;
     // Out of range only in the year 10,000.
-    let date = time::OffsetDateTime::from_unix_timestamp_nanos(nanos).unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
+    let date = time::OffsetDateTime::from_unix_timestamp_nanos(nanos)
+        .unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
     azure_core_legacy::date::to_rfc3339(&date)
 }
 
@@ -35,14 +46,36 @@ mod tests {
     use super::*;
 
     fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+        pairs
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect()
     }
 
     #[test]
     fn keeps_foreign_tags_and_lets_nobody_override_ours() {
-        let there = map(&[("cost-center", "7"), ("Team", "old"), ("spotpool_owner", "somebody")]);
+        let there = map(&[
+            ("cost-center", "7"),
+            ("Team", "old"),
+            ("spotpool_owner", "somebody"),
+        ]);
         let users = map(&[("team", "new"), ("SPOTPOOL_MODEL", "forged")]);
-        let merged = merged(&there, &users, &"me".into(), &"m1".into(), Timestamp(1_767_323_045_678));
-        assert_eq!(merged, map(&[("cost-center", "7"), ("team", "new"), ("spotpool_owner", "me"), ("spotpool_model", "m1"), ("spotpool_model_time", "2026-01-02T03:04:05.678Z")]));
+        let merged = merged(
+            &there,
+            &users,
+            &"me".into(),
+            &"m1".into(),
+            Timestamp(1_767_323_045_678),
+        );
+        assert_eq!(
+            merged,
+            map(&[
+                ("cost-center", "7"),
+                ("team", "new"),
+                ("spotpool_owner", "me"),
+                ("spotpool_model", "m1"),
+                ("spotpool_model_time", "2026-01-02T03:04:05.678Z")
+            ])
+        );
     }
 }

@@ -59,7 +59,9 @@ impl From<ac::Error> for CallError {
         match error.into_downcast::<Self>() {
             Ok(call) => call,
             // What is left are the crate's own complaints: a nextLink that is no URL, a page that is no JSON, a status it did not expect.
-            Err(error) => Self::Unreadable { fact: one_line(&error.to_string(), 300) },
+            Err(error) => Self::Unreadable {
+                fact: one_line(&error.to_string(), 300),
+            },
         }
     }
 }
@@ -70,7 +72,9 @@ impl From<CallError> for ac::Error {
             CallError::NoLogin(_) => ac::error::ErrorKind::Credential,
             CallError::NotSent { .. } | CallError::NoAnswer { .. } => ac::error::ErrorKind::Io,
             CallError::Arm(arm) => match ac::StatusCode::try_from(arm.status) {
-                Ok(status) => ac::error::ErrorKind::http_response(status, Some(arm.main.code.clone())),
+                Ok(status) => {
+                    ac::error::ErrorKind::http_response(status, Some(arm.main.code.clone()))
+                }
                 Err(_) => ac::error::ErrorKind::Other,
             },
             CallError::Unreadable { .. } => ac::error::ErrorKind::DataConversion,
@@ -92,14 +96,31 @@ pub(super) struct Transport {
 
 impl fmt::Debug for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Transport").field("endpoint", &self.endpoint.as_str()).field("login", &self.login).finish_non_exhaustive()
+        f.debug_struct("Transport")
+            .field("endpoint", &self.endpoint.as_str())
+            .field("login", &self.login)
+            .finish_non_exhaustive()
     }
 }
 
 impl Transport {
-    pub(super) fn new(wire: Arc<dyn Wire>, endpoint: Url, login: Login, deadline: Duration, now: Now) -> Self {
+    pub(super) fn new(
+        wire: Arc<dyn Wire>,
+        endpoint: Url,
+        login: Login,
+        deadline: Duration,
+        now: Now,
+    ) -> Self {
         let ids = RequestIds::new(now());
-        Self { wire, endpoint, login, deadline, now, counted: Counted::default(), ids }
+        Self {
+            wire,
+            endpoint,
+            login,
+            deadline,
+            now,
+            counted: Counted::default(),
+            ids,
+        }
     }
 
     pub(super) fn calls(&self) -> Calls {
@@ -108,25 +129,49 @@ impl Transport {
 
     /// Whether a URL leads to the configured endpoint: same scheme, host and port. Nothing else is ever asked.
     pub(super) fn leads_home(&self, url: &Url) -> bool {
-        url.origin() == self.endpoint.origin() && url.username().is_empty() && url.password().is_none()
+        url.origin() == self.endpoint.origin()
+            && url.username().is_empty()
+            && url.password().is_none()
     }
 
     /// Resolves a URL that Azure gave us, which may be relative.
     pub(super) fn resolve(&self, url: &str) -> Option<Url> {
-        self.endpoint.join(url).ok().filter(|url| self.leads_home(url))
+        self.endpoint
+            .join(url)
+            .ok()
+            .filter(|url| self.leads_home(url))
     }
 
     /// One call.
     ///
     /// # Errors
     /// For everything but an answer with a status of 200 to 299.
-    pub(super) async fn exchange(&self, method: Method, url: &Url, headers: HeaderMap, body: Bytes) -> Result<http::Response<Bytes>, CallError> {
+    pub(super) async fn exchange(
+        &self,
+        method: Method,
+        url: &Url,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<http::Response<Bytes>, CallError> {
         if !self.leads_home(url) {
-            return Err(CallError::NotSent { fact: format!("{} is not {}", url.origin().ascii_serialization(), self.endpoint.origin().ascii_serialization()) });
+            return Err(CallError::NotSent {
+                fact: format!(
+                    "{} is not {}",
+                    url.origin().ascii_serialization(),
+                    self.endpoint.origin().ascii_serialization()
+                ),
+            });
         }
         let token = self.login.token().await.map_err(CallError::NoLogin)?;
         let client_request_id = self.ids.next();
-        let request = assemble(method.clone(), url, headers, body, token.secret(), &client_request_id)?;
+        let request = assemble(
+            method.clone(),
+            url,
+            headers,
+            body,
+            token.secret(),
+            &client_request_id,
+        )?;
 
         self.counted.one(&method);
         let sent = (self.now)();
@@ -141,12 +186,23 @@ impl Transport {
             }
             Err(_) => {
                 tracing::debug!(%method, path, took_ms, client_request_id, "azure gave no answer in time");
-                return Err(CallError::NoAnswer { fact: format!("none within {:?}", self.deadline) });
+                return Err(CallError::NoAnswer {
+                    fact: format!("none within {:?}", self.deadline),
+                });
             }
         };
         let status = answer.status().as_u16();
-        let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let (request_id, remaining) = (header("x-ms-request-id"), header("x-ms-ratelimit-remaining-resource"));
+        let header = |name: &str| {
+            answer
+                .headers()
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+                .unwrap_or_default()
+        };
+        let (request_id, remaining) = (
+            header("x-ms-request-id"),
+            header("x-ms-ratelimit-remaining-resource"),
+        );
         tracing::debug!(%method, path, status, took_ms, client_request_id, request_id, remaining, "azure answered");
         if answer.status().is_success() {
             return Ok(answer);
@@ -156,7 +212,12 @@ impl Transport {
             429 => self.counted.throttled(),
             _ => {}
         }
-        Err(CallError::Arm(Box::new(ArmError::of_answer(status, answer.headers(), answer.body(), (self.now)()))))
+        Err(CallError::Arm(Box::new(ArmError::of_answer(
+            status,
+            answer.headers(),
+            answer.body(),
+            (self.now)(),
+        ))))
     }
 }
 
@@ -164,45 +225,87 @@ impl Transport {
 #[async_trait]
 impl ac::HttpClient for Transport {
     async fn execute_request(&self, request: &ac::Request) -> ac::Result<ac::Response> {
-        let not_sent = |fact: &dyn fmt::Display| ac::Error::from(CallError::NotSent { fact: one_line(&fact.to_string(), 200) });
-        let method = Method::from_bytes(request.method().as_ref().as_bytes()).map_err(|error| not_sent(&error))?;
+        let not_sent = |fact: &dyn fmt::Display| {
+            ac::Error::from(CallError::NotSent {
+                fact: one_line(&fact.to_string(), 200),
+            })
+        };
+        let method = Method::from_bytes(request.method().as_ref().as_bytes())
+            .map_err(|error| not_sent(&error))?;
         let mut headers = HeaderMap::new();
         for (name, value) in request.headers().iter() {
-            let name = HeaderName::from_bytes(name.as_str().as_bytes()).map_err(|error| not_sent(&error))?;
-            headers.insert(name, HeaderValue::from_str(value.as_str()).map_err(|error| not_sent(&error))?);
+            let name = HeaderName::from_bytes(name.as_str().as_bytes())
+                .map_err(|error| not_sent(&error))?;
+            headers.insert(
+                name,
+                HeaderValue::from_str(value.as_str()).map_err(|error| not_sent(&error))?,
+            );
         }
         let ac::Body::Bytes(body) = request.body().clone() else {
             return Err(not_sent(&"a streaming body, which no call of ours has"));
         };
-        let (parts, body) = self.exchange(method, request.url(), headers, body).await?.into_parts();
-        let status = ac::StatusCode::try_from(parts.status.as_u16()).map_err(|_| CallError::Unreadable { fact: format!("status {}", parts.status) })?;
+        let (parts, body) = self
+            .exchange(method, request.url(), headers, body)
+            .await?
+            .into_parts();
+        let status =
+            ac::StatusCode::try_from(parts.status.as_u16()).map_err(|_| CallError::Unreadable {
+                fact: format!("status {}", parts.status),
+            })?;
         let mut headers = ac::headers::Headers::new();
         for (name, value) in &parts.headers {
             if let Ok(value) = value.to_str() {
                 headers.insert(name.as_str().to_owned(), value.to_owned());
             }
         }
-        Ok(ac::Response::new(status, headers, Box::pin(ac::BytesStream::new(body))))
+        Ok(ac::Response::new(
+            status,
+            headers,
+            Box::pin(ac::BytesStream::new(body)),
+        ))
     }
 }
 
 /// The request as it goes out.
-fn assemble(method: Method, url: &Url, mut headers: HeaderMap, body: Bytes, token: &str, client_request_id: &str) -> Result<http::Request<Bytes>, CallError> {
-    let not_sent = |fact: &dyn fmt::Display| CallError::NotSent { fact: one_line(&fact.to_string(), 200) };
+fn assemble(
+    method: Method,
+    url: &Url,
+    mut headers: HeaderMap,
+    body: Bytes,
+    token: &str,
+    client_request_id: &str,
+) -> Result<http::Request<Bytes>, CallError> {
+    let not_sent = |fact: &dyn fmt::Display| CallError::NotSent {
+        fact: one_line(&fact.to_string(), 200),
+    };
     // The error of an unprintable token must not quote it.
-    let mut bearer = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| not_sent(&"the token is not printable"))?;
+    let mut bearer = HeaderValue::from_str(&format!("Bearer {token}"))
+        .map_err(|_| not_sent(&"the token is not printable"))?;
     bearer.set_sensitive(true);
     headers.insert(AUTHORIZATION, bearer);
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-    headers.insert(CLIENT_REQUEST_ID, HeaderValue::from_str(client_request_id).map_err(|error| not_sent(&error))?);
-    let sdk = headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    headers.insert(
+        CLIENT_REQUEST_ID,
+        HeaderValue::from_str(client_request_id).map_err(|error| not_sent(&error))?,
+    );
+    let sdk = headers
+        .get(USER_AGENT)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     let agent = format!("spotpool/{} {sdk}", env!("CARGO_PKG_VERSION"));
-    headers.insert(USER_AGENT, HeaderValue::from_str(agent.trim_end()).map_err(|error| not_sent(&error))?);
+    headers.insert(
+        USER_AGENT,
+        HeaderValue::from_str(agent.trim_end()).map_err(|error| not_sent(&error))?,
+    );
     // ARM's front ends answer 411 to a POST that leaves out its length.
     if body.is_empty() && matches!(method, Method::POST | Method::PUT | Method::PATCH) {
         headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
-    let mut request = http::Request::builder().method(method).uri(url.as_str()).body(body).map_err(|error| not_sent(&error))?;
+    let mut request = http::Request::builder()
+        .method(method)
+        .uri(url.as_str())
+        .body(body)
+        .map_err(|error| not_sent(&error))?;
     *request.headers_mut() = headers;
     Ok(request)
 }
@@ -230,7 +333,12 @@ impl Counted {
     }
 
     fn read(&self) -> Calls {
-        Calls { reads: self.reads.load(Relaxed), writes: self.writes.load(Relaxed), deletes: self.deletes.load(Relaxed), throttled: self.throttled.load(Relaxed) }
+        Calls {
+            reads: self.reads.load(Relaxed),
+            writes: self.writes.load(Relaxed),
+            deletes: self.deletes.load(Relaxed),
+            throttled: self.throttled.load(Relaxed),
+        }
     }
 }
 
@@ -245,13 +353,23 @@ impl RequestIds {
     fn new(now: spotpool_core::units::Timestamp) -> Self {
         // Two processes that start in the same millisecond (two replicas) differ in their number.
         let start = now.0.unsigned_abs() << 16 | u64::from(std::process::id() & 0xffff);
-        Self { start, next: AtomicU64::new(1) }
+        Self {
+            start,
+            next: AtomicU64::new(1),
+        }
     }
 
     fn next(&self) -> String {
         let (start, number) = (self.start, self.next.fetch_add(1, Relaxed));
         // Version 8 of RFC 9562: the bits are ours to fill.
-        format!("{:08x}-{:04x}-8{:03x}-8{:03x}-{:012x}", start >> 32, start >> 16 & 0xffff, start & 0xfff, start >> 12 & 0xf, number & 0xffff_ffff_ffff)
+        format!(
+            "{:08x}-{:04x}-8{:03x}-8{:03x}-{:012x}",
+            start >> 32,
+            start >> 16 & 0xffff,
+            start & 0xfff,
+            start >> 12 & 0xf,
+            number & 0xffff_ffff_ffff
+        )
     }
 }
 
@@ -266,15 +384,30 @@ mod tests {
         let (one, two) = (ids.next(), ids.next());
         assert_ne!(one, two);
         for id in [one, two] {
-            assert_eq!(id.split('-').map(str::len).collect::<Vec<_>>(), [8, 4, 4, 4, 12], "{id}");
-            assert!(id.chars().all(|c| c == '-' || c.is_ascii_hexdigit()), "{id}");
+            assert_eq!(
+                id.split('-').map(str::len).collect::<Vec<_>>(),
+                [8, 4, 4, 4, 12],
+                "{id}"
+            );
+            assert!(
+                id.chars().all(|c| c == '-' || c.is_ascii_hexdigit()),
+                "{id}"
+            );
         }
     }
 
     #[test]
     fn a_header_that_is_no_header_is_an_error_and_quotes_no_token() {
         let url = Url::parse("https://management.azure.com/x").unwrap();
-        let error = assemble(Method::GET, &url, HeaderMap::new(), Bytes::new(), "secret\ntoken", "id").unwrap_err();
+        let error = assemble(
+            Method::GET,
+            &url,
+            HeaderMap::new(),
+            Bytes::new(),
+            "secret\ntoken",
+            "id",
+        )
+        .unwrap_err();
         assert!(!error.to_string().contains("secret"), "{error}");
     }
 }

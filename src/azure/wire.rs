@@ -21,7 +21,10 @@ pub trait Wire: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// When no complete answer came; the request may have arrived all the same.
-    async fn exchange(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, WireError>;
+    async fn exchange(
+        &self,
+        request: http::Request<Bytes>,
+    ) -> Result<http::Response<Bytes>, WireError>;
 }
 
 /// No complete answer came.
@@ -43,11 +46,17 @@ impl Network {
     /// When TLS cannot be set up, for example because the system has no root certificates.
     pub fn new(connect: Duration, loopback: bool) -> Result<Self, WireError> {
         prepare_tls();
-        let mut builder = reqwest::Client::builder().connect_timeout(connect).redirect(reqwest::redirect::Policy::none()).pool_idle_timeout(Duration::from_secs(60));
+        let mut builder = reqwest::Client::builder()
+            .connect_timeout(connect)
+            .redirect(reqwest::redirect::Policy::none())
+            .pool_idle_timeout(Duration::from_secs(60));
         if loopback {
             builder = builder.no_proxy();
         }
-        builder.build().map(Self).map_err(|error| wire_error(&error.without_url()))
+        builder
+            .build()
+            .map(Self)
+            .map_err(|error| wire_error(&error.without_url()))
     }
 }
 
@@ -58,13 +67,27 @@ pub(super) fn prepare_tls() {
 
 #[async_trait]
 impl Wire for Network {
-    async fn exchange(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, WireError> {
-        let request = reqwest::Request::try_from(request).map_err(|error| wire_error(&error.without_url()))?;
-        let mut answer = self.0.execute(request).await.map_err(|error| wire_error(&error.without_url()))?;
+    async fn exchange(
+        &self,
+        request: http::Request<Bytes>,
+    ) -> Result<http::Response<Bytes>, WireError> {
+        let request = reqwest::Request::try_from(request)
+            .map_err(|error| wire_error(&error.without_url()))?;
+        let mut answer = self
+            .0
+            .execute(request)
+            .await
+            .map_err(|error| wire_error(&error.without_url()))?;
         let mut body = BytesMut::new();
-        while let Some(chunk) = answer.chunk().await.map_err(|error| wire_error(&error.without_url()))? {
+        while let Some(chunk) = answer
+            .chunk()
+            .await
+            .map_err(|error| wire_error(&error.without_url()))?
+        {
             if body.len().saturating_add(chunk.len()) > LARGEST_BODY {
-                return Err(WireError { fact: format!("the answer is larger than {LARGEST_BODY} bytes") });
+                return Err(WireError {
+                    fact: format!("the answer is larger than {LARGEST_BODY} bytes"),
+                });
             }
             body.extend_from_slice(&chunk);
         }
@@ -86,5 +109,7 @@ fn wire_error(error: &(dyn Error + 'static)) -> WireError {
         }
         next = error.source();
     }
-    WireError { fact: one_line(&parts.join(": "), 300) }
+    WireError {
+        fact: one_line(&parts.join(": "), 300),
+    }
 }

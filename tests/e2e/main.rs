@@ -4,5 +4,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod chart;
 mod control_plane_test;
 mod prepare_test;
+mod validation;

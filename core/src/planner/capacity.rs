@@ -4,7 +4,7 @@
 //! once and N at once, later, or never; a write of a capacity makes `target − N` or `target − A` instances. Nobody documents
 //! which, so what is written here is right in every combination (planner.md, *Growing*).
 
-use crate::units::{Count, Timestamp, VmSize};
+use crate::units::{Count, Millis, Priority, Timestamp, VmSize};
 
 use super::action::{Action, Because, Reason};
 use super::desired::Desired;
@@ -36,11 +36,12 @@ pub(super) fn grow(
             return Some(wait(Stage::Refused(closed), until));
         }
     };
-    if capacity < alive {
-        // The list is the fact; a capacity below it is an old or false reading, and growing from it could shrink the set.
-        return Some(implausible(desired, picture, memory, now));
-    }
-    let (low, high) = (alive + need, capacity + need);
+    let ask = portion(
+        need,
+        picture.short(desired, Priority::Regular),
+        memory.kept.closed(&vm_size),
+    );
+    let (low, high) = (alive + ask, capacity + ask);
     let resize = |capacity, message| {
         let action = Action::Resize {
             capacity,
@@ -56,6 +57,39 @@ pub(super) fn grow(
         };
         act(action, Because { reason, message })
     };
+    let settled = still.proof(desired.pace.settle).is_some();
+    if !settled && capacity < alive {
+        // The list is the fact; a capacity below it is an old or false reading, and growing from it could shrink the set.
+        // If it stays, Azure counts levels: by differences the capacity can never be below what exists.
+        return Some(implausible(desired, picture, memory, now));
+    }
+    if !settled && capacity > alive {
+        // Evicted instances leave the list before they leave the capacity. Written now, the rest of the fall would come on top.
+        let message = format!(
+            "{need} of {} instances are missing; capacity still reads {capacity}",
+            desired.total()
+        );
+        return Some(wait(
+            Stage::Settling { message },
+            now + pause(desired, still, memory),
+        ));
+    }
+    if !settled
+        && memory
+            .process
+            .believed
+            .is_none_or(|believed| low < believed)
+    {
+        // If the capacity really were as high as it was, writing less would take instances away.
+        let message = format!(
+            "{need} of {} instances are missing; capacity reads {capacity}, less than it was: waits for a second reading",
+            desired.total()
+        );
+        return Some(wait(
+            Stage::Settling { message },
+            now + pause(desired, still, memory),
+        ));
+    }
     if low > capacity {
         memory.process.rewrite = None;
         return Some(resize(
@@ -66,33 +100,12 @@ pub(super) fn grow(
             ),
         ));
     }
-    // Capacity has not fallen, although instances are gone. It may be late: wait until everything has stood still.
-    if still.proof(desired.pace.settle).is_none() {
-        let lasted = still.lasted();
-        let pause = lasted.0.clamp(
-            desired.pace.motion.0,
-            desired
-                .pace
-                .settle
-                .0
-                .saturating_sub(lasted.0)
-                .max(desired.pace.motion.0),
-        );
-        let message = format!(
-            "{need} of {} instances are missing; capacity still reads {capacity}",
-            desired.total()
-        );
-        return Some(wait(
-            Stage::Settling { message },
-            now + crate::units::Millis(pause),
-        ));
-    }
     let proved = picture.set.state == super::Provisioning::Succeeded
         && memory
             .process
             .rewrite
             .as_ref()
-            .is_some_and(|rewrite| rewrite.changed_nothing(still, &vm_size));
+            .is_some_and(|rewrite| rewrite.vm_size() == &vm_size);
     Some(if proved {
         memory.process.rewrite = None;
         resize(
@@ -103,7 +116,7 @@ pub(super) fn grow(
             ),
         )
     } else {
-        memory.process.rewrite = Some(Rewrite::under(still, &vm_size));
+        memory.process.rewrite = Some(Rewrite::under(still, &vm_size, now));
         resize(
             capacity,
             format!(
@@ -112,6 +125,43 @@ pub(super) fn grow(
             ),
         )
     })
+}
+
+/// How many to ask for at once. Azure may refuse a whole request for its last instance, and regular instances together with
+/// Spot ones: after a refusal the regular ones are asked for alone, and then half as many each time, so that what is there is got.
+pub(super) fn portion(need: Count, short_regular: Count, closed: Option<&Closed>) -> Count {
+    match closed.map_or(0, |closed| closed.strikes) {
+        0 => need,
+        _ if short_regular > 0 => short_regular.min(need),
+        strikes => need.checked_shr(strikes).unwrap_or(0).max(1),
+    }
+}
+
+/// Looks come less and less often while nothing moves, and one falls on the moment when that is proved.
+fn pause(desired: &Desired, still: &Stillness, memory: &Memory) -> Millis {
+    if memory.process.rewrite.is_some() {
+        // What a second asking brings must not come and go unseen.
+        return desired.pace.motion;
+    }
+    let lasted = still.lasted().0;
+    let left = desired.pace.settle.0.saturating_sub(lasted);
+    Millis(lasted.min(left).max(desired.pace.motion.0))
+}
+
+/// What to believe of the capacity after another reading. It is raised at once and lowered only by proof: Azure has been
+/// seen to report a capacity far below the facts, and a write below the true one deletes instances.
+pub(super) fn believe(
+    desired: &Desired,
+    picture: &Picture<'_>,
+    still: &Stillness,
+    believed: Option<Count>,
+) -> Option<Count> {
+    let capacity = picture.set.capacity;
+    if still.proof(desired.pace.settle).is_some() {
+        Some(capacity.max(picture.alive()))
+    } else {
+        believed.map(|believed| believed.max(capacity))
+    }
 }
 
 /// The best size that may be asked for now, or the refusal that ends first.

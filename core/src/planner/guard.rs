@@ -65,23 +65,7 @@ enum Standing {
 impl Stillness {
     /// Adds a reading to what was read before.
     pub(super) fn after(before: Option<Self>, desired: &Desired, picture: &Picture<'_>) -> Self {
-        let standing = |phase| match phase {
-            Phase::Failed | Phase::Deallocated => Standing::Broken,
-            Phase::Stopping => Standing::Leaving,
-            Phase::Starting | Phase::Running | Phase::Unknown => Standing::Sound,
-        };
-        let mut instances: Vec<_> = picture
-            .instances
-            .iter()
-            .map(|one| (one.name.clone(), standing(one.phase)))
-            .collect();
-        instances.sort_by(|a, b| a.0.cmp(&b.0));
-        let subject = Subject {
-            generation: desired.generation,
-            wanted: (desired.regular, desired.spot),
-            capacity: picture.set.capacity,
-            instances,
-        };
+        let subject = Subject::of(desired, picture);
         match before {
             Some(before) if before.subject == subject => Self {
                 latest: picture.at,
@@ -115,19 +99,96 @@ impl Stillness {
 pub struct Rewrite {
     subject: Subject,
     vm_size: VmSize,
+    latest: Timestamp,
 }
 
 impl Rewrite {
-    /// Remembers the facts under which the capacity was written again.
-    pub(super) fn under(still: &Stillness, vm_size: &VmSize) -> Self {
+    /// Remembers the facts under which the capacity is written again.
+    pub(super) fn under(still: &Stillness, vm_size: &VmSize, now: Timestamp) -> Self {
         Self {
             subject: still.subject.clone(),
             vm_size: vm_size.clone(),
+            latest: now,
         }
     }
 
-    /// Whether the same facts stand after the write as before.
-    pub(super) fn changed_nothing(&self, still: &Stillness, vm_size: &VmSize) -> bool {
-        self.subject == still.subject && &self.vm_size == vm_size
+    /// The rewrite as long as every reading since shows the same facts, without gaps in which an instance could have come and
+    /// gone again. Once they differ it proves nothing any more, even if they come back.
+    pub(super) fn unless_changed(self, desired: &Desired, picture: &Picture<'_>) -> Option<Self> {
+        let watched = picture.at - self.latest <= Millis(desired.pace.motion.0.saturating_mul(3));
+        (watched && self.subject == Subject::of(desired, picture)).then_some(Self {
+            latest: picture.at,
+            ..self
+        })
+    }
+
+    /// The size that was asked for.
+    pub(super) fn vm_size(&self) -> &VmSize {
+        &self.vm_size
+    }
+}
+
+impl Stillness {
+    /// The same stillness told relative to `now` and under other names.
+    pub(super) fn relative(
+        &self,
+        retime: &dyn Fn(Timestamp) -> Timestamp,
+        rename: &dyn Fn(&InstanceName) -> InstanceName,
+    ) -> Self {
+        Self {
+            subject: self.subject.renamed(rename),
+            since: retime(self.since),
+            latest: retime(self.latest),
+        }
+    }
+}
+
+impl Rewrite {
+    /// The same told relative to another time and under other names.
+    pub(super) fn relative(
+        &self,
+        retime: &dyn Fn(Timestamp) -> Timestamp,
+        rename: &dyn Fn(&InstanceName) -> InstanceName,
+    ) -> Self {
+        Self {
+            subject: self.subject.renamed(rename),
+            vm_size: self.vm_size.clone(),
+            latest: retime(self.latest),
+        }
+    }
+}
+
+impl Subject {
+    fn of(desired: &Desired, picture: &Picture<'_>) -> Self {
+        let standing = |phase| match phase {
+            Phase::Failed | Phase::Deallocated => Standing::Broken,
+            Phase::Stopping => Standing::Leaving,
+            Phase::Starting | Phase::Running | Phase::Unknown => Standing::Sound,
+        };
+        let mut instances: Vec<_> = picture
+            .instances
+            .iter()
+            .map(|one| (one.name.clone(), standing(one.phase)))
+            .collect();
+        instances.sort_by(|a, b| a.0.cmp(&b.0));
+        Self {
+            generation: desired.generation,
+            wanted: (desired.regular, desired.spot),
+            capacity: picture.set.capacity,
+            instances,
+        }
+    }
+
+    fn renamed(&self, rename: &dyn Fn(&InstanceName) -> InstanceName) -> Self {
+        let mut instances: Vec<_> = self
+            .instances
+            .iter()
+            .map(|(name, standing)| (rename(name), *standing))
+            .collect();
+        instances.sort_by(|a, b| a.0.cmp(&b.0));
+        Self {
+            instances,
+            ..self.clone()
+        }
     }
 }

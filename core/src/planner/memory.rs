@@ -42,6 +42,8 @@ pub struct Process {
     pub still: Option<Stillness>,
     /// The capacity that was written a second time to learn how Azure counts.
     pub rewrite: Option<Rewrite>,
+    /// The capacity that the set is known to have had: written by us, read higher, or read for a settle time. A lower reading is not believed at once.
+    pub believed: Option<Count>,
     /// The size that the write under way tries to obtain.
     pub buying: Option<VmSize>,
     /// The model that Azure rejected, and until when it is not tried again.
@@ -66,10 +68,57 @@ impl Kept {
         self.closed.iter().find(|closed| &closed.vm_size == vm_size)
     }
 
+    /// A request for this size was fulfilled: the next one may ask for twice as many.
+    pub(super) fn forgive(&mut self, vm_size: &VmSize) {
+        for closed in &mut self.closed {
+            if &closed.vm_size == vm_size {
+                closed.strikes = closed.strikes.saturating_sub(1);
+            }
+        }
+        self.closed.retain(|closed| closed.strikes > 0);
+    }
+
     /// Replaces the entry of a size.
     pub(super) fn close(&mut self, closed: Closed) {
         self.closed.retain(|other| other.vm_size != closed.vm_size);
         self.closed.push(closed);
         self.closed.sort_by(|a, b| a.vm_size.cmp(&b.vm_size));
+    }
+}
+
+impl Memory {
+    /// The same memory told without what cannot matter to later decisions: absolute times, instance names, tallies.
+    /// Two memories that are equal in this form decide alike; an exhaustive search visits only one of them.
+    pub(crate) fn relative(
+        &self,
+        now: Timestamp,
+        rename: &dyn Fn(&InstanceName) -> InstanceName,
+    ) -> Self {
+        const LONG_AGO: i64 = -5 * 60_000;
+        let retime = |at: Timestamp| Timestamp((at - now).0.max(LONG_AGO));
+        let mut memory = self.clone();
+        let (kept, process) = (&mut memory.kept, &mut memory.process);
+        for closed in &mut kept.closed {
+            closed.until = retime(closed.until).max(Timestamp(0));
+        }
+        kept.evictions = 0;
+        kept.last_eviction = None;
+        kept.below_since = None;
+        process.last_write = process
+            .last_write
+            .map(|at| Timestamp(if at >= now { 0 } else { -1 }));
+        process.still = process
+            .still
+            .as_ref()
+            .map(|still| still.relative(&retime, rename));
+        process.rewrite = process
+            .rewrite
+            .as_ref()
+            .map(|rewrite| rewrite.relative(&retime, rename));
+        process.unexplained = None;
+        process.spot_seen = process.spot_seen.iter().map(rename).collect();
+        process.to_replace = process.to_replace.min(1);
+        process.blind_since = None;
+        memory
     }
 }

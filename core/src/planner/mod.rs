@@ -154,6 +154,16 @@ pub fn remember(
         } => Some(vm_size),
         _ => None,
     };
+    if let Action::Create { capacity, .. } | Action::Resize { capacity, .. } = action {
+        memory.process.believed = match answer {
+            Answer::Accepted => Some(*capacity),
+            Answer::Unclear => memory
+                .process
+                .believed
+                .map(|believed| believed.max(*capacity)),
+            _ => memory.process.believed,
+        };
+    }
     match answer {
         Answer::Accepted => {
             memory.process.buying = buying.cloned();
@@ -175,6 +185,8 @@ pub fn remember(
                     memory.process.spot_seen = spot;
                 }
                 Action::Reshape { .. } => memory.process.rejected = None,
+                // What goes with the set is not evicted.
+                Action::Remove { .. } => memory.process.spot_seen.clear(),
                 _ => {}
             }
         }
@@ -227,7 +239,11 @@ fn refuse(
 /// Learns how the last operation ended.
 fn hear(outcome: Option<&Outcome>, memory: &mut Memory, notes: &mut Vec<Because>, now: Timestamp) {
     match outcome {
-        Some(Outcome::Succeeded) => memory.process.buying = None,
+        Some(Outcome::Succeeded) => {
+            if let Some(vm_size) = memory.process.buying.take() {
+                memory.kept.forgive(&vm_size);
+            }
+        }
         Some(Outcome::Failed(refusal)) => {
             memory.process.rewrite = None;
             if let Some(vm_size) = memory.process.buying.take() {
@@ -305,16 +321,21 @@ fn absent(desired: &Desired, memory: &Memory, now: Timestamp) -> Step {
             wait(Stage::Refused(closed), until)
         }
         Ok(vm_size) => {
+            let capacity = capacity::portion(
+                desired.total(),
+                desired.regular,
+                memory.kept.closed(&vm_size),
+            );
+            let message = format!(
+                "no scale set yet: create it with {capacity} of {} Spot and {} regular instances",
+                desired.spot, desired.regular
+            );
             let action = Action::Create {
-                capacity: desired.total(),
+                capacity,
                 base: desired.regular,
                 vm_size,
                 model: desired.model.clone(),
             };
-            let message = format!(
-                "no scale set yet: create it with {} Spot and {} regular instances",
-                desired.spot, desired.regular
-            );
             act(
                 action,
                 Because {
@@ -363,6 +384,11 @@ fn present(desired: &Desired, picture: &Picture<'_>, memory: &mut Memory, now: T
             soon,
         );
     }
+    memory.process.rewrite = memory
+        .process
+        .rewrite
+        .take()
+        .and_then(|rewrite| rewrite.unless_changed(desired, picture));
     if !picture.set.state.is_terminal() {
         memory.process.still = None;
         return wait(Stage::Busy, soon);
@@ -390,6 +416,7 @@ fn present(desired: &Desired, picture: &Picture<'_>, memory: &mut Memory, now: T
     unexplained_failure(desired, picture, memory, now);
     let still = Stillness::after(memory.process.still.take(), desired, picture);
     memory.process.still = Some(still.clone());
+    memory.process.believed = capacity::believe(desired, picture, &still, memory.process.believed);
 
     if let Some(step) = reshape(
         desired,
@@ -406,7 +433,7 @@ fn present(desired: &Desired, picture: &Picture<'_>, memory: &mut Memory, now: T
         // A refusal to sell more is no reason to keep what is too much.
         return match step {
             Step::Wait(Stage::Refused(closed), until) => {
-                match replacement::shrink(desired, picture, &guard, &still, memory, now) {
+                match replacement::shrink(desired, picture, &guard, &still, now) {
                     Some(step @ Step::Act(..)) => step,
                     Some(Step::Wait(_, again)) => wait(Stage::Refused(closed), until.min(again)),
                     None => wait(Stage::Refused(closed), until.min(now + desired.pace.rest)),
@@ -415,6 +442,7 @@ fn present(desired: &Desired, picture: &Picture<'_>, memory: &mut Memory, now: T
             step => step,
         };
     }
+    // Nothing is missing: refusals that have run out are forgotten, the others keep a better size closed a while.
     memory.kept.closed.retain(|closed| closed.until > now);
     if let Some(step) = reshape(
         desired,
@@ -426,7 +454,7 @@ fn present(desired: &Desired, picture: &Picture<'_>, memory: &mut Memory, now: T
     ) {
         return step;
     }
-    if let Some(step) = replacement::shrink(desired, picture, &guard, &still, memory, now) {
+    if let Some(step) = replacement::shrink(desired, picture, &guard, &still, now) {
         return step;
     }
     if picture.instances.iter().any(|one| {

@@ -3,10 +3,8 @@
 use crate::units::{InstanceName, Priority, Timestamp};
 
 use super::action::{Action, Because, Reason};
-use super::capacity::implausible;
 use super::desired::Desired;
 use super::guard::{Guard, Stillness};
-use super::memory::Memory;
 use super::observed::{Instance, Phase};
 use super::picture::Picture;
 use super::summary::Stage;
@@ -18,7 +16,6 @@ pub(super) fn shrink(
     picture: &Picture<'_>,
     guard: &Guard,
     still: &Stillness,
-    memory: &mut Memory,
     now: Timestamp,
 ) -> Option<Step> {
     let (over_regular, over_spot) = (
@@ -38,9 +35,6 @@ pub(super) fn shrink(
             now + desired.pace.motion,
         ));
     }
-    if picture.set.capacity < picture.alive() {
-        return Some(implausible(desired, picture, memory, now));
-    }
     let Some(proof) = still.proof(desired.pace.settle) else {
         let message = format!(
             "{} instances are more than declared and {} do not work: waits for a second reading",
@@ -50,11 +44,12 @@ pub(super) fn shrink(
         return Some(wait(Stage::Settling { message }, now + desired.pace.settle));
     };
     let total = desired.total();
-    // One capacity write, guarded by the ETag, where Azure's own choice is the right one: it takes Spot first, down to the base.
+    // One capacity write, guarded by the ETag, where Azure's own choice is the right one. Not where there are regular instances:
+    // should an eviction come between look and write and not move the ETag, the write would reach down to them.
     let azure_would_choose_right = broken.is_empty()
+        && desired.regular == 0
+        && picture.set.base == 0
         && over_regular == 0
-        && picture.short(desired, Priority::Regular) == 0
-        && picture.set.base == desired.regular
         && picture.set.capacity == picture.alive();
     if azure_would_choose_right {
         let message = format!(

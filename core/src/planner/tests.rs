@@ -68,6 +68,13 @@ impl Seeing {
     }
 }
 
+/// What a process remembers that has seen the set with 20 instances for a while.
+fn settled() -> Memory {
+    let mut memory = Memory::default();
+    memory.process.believed = Some(20);
+    memory
+}
+
 fn set(observed: &mut Observed) -> &mut ScaleSet {
     match &mut observed.set {
         Seen::Known {
@@ -160,7 +167,7 @@ fn replaces_evicted_instances_at_once_when_capacity_has_fallen() {
             spot: 12,
         }
         .at(T0),
-        &Memory::default(),
+        &settled(),
         T0,
     );
     assert!(
@@ -175,6 +182,30 @@ fn replaces_evicted_instances_at_once_when_capacity_has_fallen() {
         ),
         "{:?}",
         plan.action
+    );
+}
+
+#[test]
+fn a_process_that_has_just_started_believes_no_low_capacity_at_once() {
+    let (wanted, seeing) = (
+        desired(2, 18),
+        Seeing {
+            capacity: 14,
+            base: 2,
+            regular: 2,
+            spot: 12,
+        },
+    );
+    assert_eq!(
+        plan(&wanted, &seeing.at(T0), &Memory::default(), T0).action,
+        None
+    );
+    let (made, now) = until_acts(&wanted, &seeing, Memory::default(), T0, 20);
+    assert!(now - T0 >= Pace::default().settle);
+    assert!(
+        matches!(action(&made), Action::Resize { capacity: 20, .. }),
+        "{:?}",
+        made.action
     );
 }
 
@@ -270,11 +301,11 @@ fn reports_a_capacity_of_zero_and_deletes_nothing() {
 #[test]
 fn takes_surplus_only_after_two_readings_and_by_guarded_capacity() {
     let (wanted, seeing) = (
-        desired(2, 10),
+        desired(0, 10),
         Seeing {
-            capacity: 20,
-            base: 2,
-            regular: 2,
+            capacity: 18,
+            base: 0,
+            regular: 0,
             spot: 18,
         },
     );
@@ -286,13 +317,33 @@ fn takes_surplus_only_after_two_readings_and_by_guarded_capacity() {
         matches!(
             action(&second),
             Action::Resize {
-                capacity: 12,
+                capacity: 10,
                 proof: Some(_),
                 ..
             }
         ),
         "{:?}",
         second.action
+    );
+}
+
+#[test]
+fn takes_surplus_by_name_where_regular_instances_could_be_reached() {
+    let (wanted, seeing) = (
+        desired(2, 10),
+        Seeing {
+            capacity: 20,
+            base: 2,
+            regular: 2,
+            spot: 18,
+        },
+    );
+    let (made, now) = until_acts(&wanted, &seeing, Memory::default(), T0, 3);
+    assert!(now - T0 >= Pace::default().settle);
+    assert!(
+        matches!(action(&made), Action::Replace { instances, .. } if instances.len() == 8),
+        "{:?}",
+        made.action
     );
 }
 
@@ -418,7 +469,7 @@ fn does_nothing_on_a_picture_older_than_its_last_write() {
         regular: 2,
         spot: 12,
     };
-    let made = plan(&wanted, &seeing.at(T0), &Memory::default(), T0);
+    let made = plan(&wanted, &seeing.at(T0), &settled(), T0);
     let memory = remember(
         &wanted,
         &made.memory,
@@ -450,7 +501,7 @@ fn tries_the_next_size_after_a_refusal_and_waits_longer_each_time() {
         regular: 2,
         spot: 12,
     };
-    let first = plan(&wanted, &seeing.at(T0), &Memory::default(), T0);
+    let first = plan(&wanted, &seeing.at(T0), &settled(), T0);
     let memory = remember(
         &wanted,
         &first.memory,
@@ -477,18 +528,18 @@ fn tries_the_next_size_after_a_refusal_and_waits_longer_each_time() {
     };
     assert_eq!(closed.until, T0 + Millis(1) + Millis::minutes(1));
     assert!(third.next <= closed.until);
-    let again = plan(
-        &wanted,
-        &seeing.at(closed.until),
-        &third.memory,
-        closed.until,
+    let (again, later) = until_acts(&wanted, &seeing, third.memory.clone(), closed.until, 20);
+    assert!(
+        matches!(action(&again), Action::Resize { capacity: 17, .. }),
+        "half as many the second time: {:?}",
+        again.action
     );
     let memory = remember(
         &wanted,
         &again.memory,
         action(&again),
         &Answer::Refused(refusal(RefusalKind::NoCapacity)),
-        closed.until,
+        later,
     );
     let strikes: Vec<_> = memory
         .kept
@@ -508,7 +559,7 @@ fn a_refusal_that_is_not_about_the_size_stops_all_sizes() {
         regular: 2,
         spot: 12,
     };
-    let first = plan(&wanted, &seeing.at(T0), &Memory::default(), T0);
+    let first = plan(&wanted, &seeing.at(T0), &settled(), T0);
     let memory = remember(
         &wanted,
         &first.memory,
@@ -559,24 +610,36 @@ fn counts_evictions_once_and_not_what_it_took_itself() {
         second.notes
     );
 
+    let before = plan(
+        &desired(0, 18),
+        &Seeing {
+            capacity: 18,
+            base: 0,
+            regular: 0,
+            spot: 18,
+        }
+        .at(T0),
+        &Memory::default(),
+        T0,
+    );
     let fewer = Desired {
         generation: 2,
-        ..desired(2, 10)
+        ..desired(0, 10)
     };
     let seeing = Seeing {
-        capacity: 20,
-        base: 2,
-        regular: 2,
+        capacity: 18,
+        base: 0,
+        regular: 0,
         spot: 18,
     };
-    let (made, now) = until_acts(&fewer, &seeing, first.memory, first.next, 5);
+    let (made, now) = until_acts(&fewer, &seeing, before.memory, before.next, 5);
     let memory = remember(&fewer, &made.memory, action(&made), &Answer::Accepted, now);
     let after = plan(
         &fewer,
         &Seeing {
-            capacity: 12,
-            base: 2,
-            regular: 2,
+            capacity: 10,
+            base: 0,
+            regular: 0,
             spot: 10,
         }
         .at(now + Millis(1)),
@@ -655,7 +718,7 @@ fn a_changed_model_reaches_new_instances_and_a_rejected_one_does_not_stop_healin
         regular: 2,
         spot: 12,
     };
-    let first = plan(&wanted, &seeing.at(T0), &Memory::default(), T0);
+    let first = plan(&wanted, &seeing.at(T0), &settled(), T0);
     assert!(
         matches!(action(&first), Action::Reshape { .. }),
         "{:?}",
@@ -692,7 +755,7 @@ fn suspended_pools_say_what_they_would_do_and_do_nothing() {
             spot: 12,
         }
         .at(T0),
-        &Memory::default(),
+        &settled(),
         T0,
     );
     assert_eq!(plan.action, None);

@@ -31,7 +31,15 @@ struct Reply {
 }
 
 fn reply(status: u16, body: impl ToString) -> Reply {
-    Reply { status, headers: vec![("content-type", "application/json; charset=utf-8".into()), ("x-ms-request-id", "req-1".into())], body: body.to_string(), hangs: false }
+    Reply {
+        status,
+        headers: vec![
+            ("content-type", "application/json; charset=utf-8".into()),
+            ("x-ms-request-id", "req-1".into()),
+        ],
+        body: body.to_string(),
+        hangs: false,
+    }
 }
 
 impl Reply {
@@ -54,7 +62,9 @@ struct Arrived {
 
 impl Arrived {
     fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
     }
 
     fn json(&self) -> Value {
@@ -77,13 +87,22 @@ struct Server {
 
 impl Server {
     async fn start(replies: Vec<Reply>) -> Self {
-        let script = Script { replies: Arc::new(Mutex::new(replies.into())), ..Script::default() };
-        let app = axum::Router::new().fallback(serve).with_state(script.clone());
+        let script = Script {
+            replies: Arc::new(Mutex::new(replies.into())),
+            ..Script::default()
+        };
+        let app = axum::Router::new()
+            .fallback(serve)
+            .with_state(script.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
         let mut running = JoinSet::new();
         running.spawn(async move { axum::serve(listener, app).await.unwrap() });
-        Self { url, script, _running: running }
+        Self {
+            url,
+            script,
+            _running: running,
+        }
     }
 
     fn then(&self, reply: Reply) {
@@ -96,11 +115,17 @@ impl Server {
 
     /// Method and path of every request.
     fn calls(&self) -> Vec<String> {
-        self.arrived().iter().map(|one| format!("{} {}", one.method, one.path.trim_start_matches(SET_PATH))).collect()
+        self.arrived()
+            .iter()
+            .map(|one| format!("{} {}", one.method, one.path.trim_start_matches(SET_PATH)))
+            .collect()
     }
 }
 
-async fn serve(State(script): State<Script>, request: axum::extract::Request) -> axum::response::Response {
+async fn serve(
+    State(script): State<Script>,
+    request: axum::extract::Request,
+) -> axum::response::Response {
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
     script.arrived.lock().unwrap().push(Arrived {
@@ -110,7 +135,12 @@ async fn serve(State(script): State<Script>, request: axum::extract::Request) ->
         headers: parts.headers,
         body: String::from_utf8(body.to_vec()).unwrap(),
     });
-    let reply = script.replies.lock().unwrap().pop_front().unwrap_or_else(|| reply(500, "not in the script"));
+    let reply = script
+        .replies
+        .lock()
+        .unwrap()
+        .pop_front()
+        .unwrap_or_else(|| reply(500, "not in the script"));
     if reply.hangs {
         std::future::pending::<()>().await;
     }
@@ -141,12 +171,21 @@ impl Hands {
 }
 
 fn azure(server: &Server, hands: &Hands) -> Azure {
-    let options = AzureOptions { deadline: Duration::from_secs(20), ..AzureOptions::towards(server.url.clone(), hands.now()) };
+    let options = AzureOptions {
+        deadline: Duration::from_secs(20),
+        ..AzureOptions::towards(server.url.clone(), hands.now())
+    };
     Azure::new(options).unwrap()
 }
 
 fn pool() -> PoolRef {
-    PoolRef { subscription: "sub".into(), resource_group: "rg".into(), location: "eastus".into(), scale_set: "render".into(), owner: OWNER.into() }
+    PoolRef {
+        subscription: "sub".into(),
+        resource_group: "rg".into(),
+        location: "eastus".into(),
+        scale_set: "render".into(),
+        owner: OWNER.into(),
+    }
 }
 
 fn shape() -> Shape {
@@ -208,5 +247,14 @@ fn planned(desired: &Desired, observed: &Observed, memory: &Memory, now: Timesta
 }
 
 fn set(capacity: u32) -> ScaleSet {
-    ScaleSet { capacity, base: 0, vm_size: "Standard_D4s_v5".into(), etag: "\"7\"".into(), state: Provisioning::Succeeded, owner: Some(OWNER.into()), model: Some("m1".into()), model_since: None }
+    ScaleSet {
+        capacity,
+        base: 0,
+        vm_size: "Standard_D4s_v5".into(),
+        etag: "\"7\"".into(),
+        state: Provisioning::Succeeded,
+        owner: Some(OWNER.into()),
+        model: Some("m1".into()),
+        model_since: None,
+    }
 }
