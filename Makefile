@@ -10,6 +10,10 @@ help: ## list the targets
 
 # ---- build and test --------------------------------------------------------------
 
+.PHONY: conformance
+conformance: ## let Microsoft's own Python SDK drive the simulator (installs it into target/conformance)
+	@tests/conformance/run
+
 # ---- demo ------------------------------------------------------------------------
 
 # ---- what the tests stand on -----------------------------------------------------
