@@ -10,6 +10,7 @@
 pub mod api;
 pub mod azure;
 pub mod cli;
+pub mod clock;
 pub mod cloud;
 pub mod controller;
 pub mod simulator;

@@ -166,7 +166,7 @@ words! {
     NotOurs: HUMAN,
         "A scale set of that name exists and does not carry this pool's ownership tag. The operator has not touched it and will not.",
         "Choose another `scaleSet.name` for a new SpotPool, or remove that scale set yourself.";
-    TemplateRejected: HUMAN,
+    TemplateRejected: &[(Stalled, True), (Ready, False), (SpotSatisfied, False), (UpToDate, False)],
         "Azure rejected the template: the message carries its error code and text. Instances that run are not affected.",
         "Correct `spec.template` as the message says.";
     VmSizeUnknown: HUMAN,

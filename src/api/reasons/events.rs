@@ -21,10 +21,14 @@ words! {
     EventReason on Kind;
 
     ScaleSetCreated: Normal, "Azure accepted the creation of the scale set.", "";
-    Scaled: Normal, "Azure accepted another number of instances because `capacity` was changed.", "";
-    ModelUpdated: Normal, "Azure accepted a changed template or `maxPrice`. New instances get it.", "";
+    ScalingUp: Normal, "Azure accepted a larger number of instances: more are declared than exist.", "";
+    ScalingDown: Normal, "Azure accepted a smaller number of instances: fewer are declared than exist.", "";
+    ModelChanged: Normal, "Azure accepted a changed template, `maxPrice` or number of regular instances. New instances get it.", "";
+    TemplateRejected: Warning, "Azure rejected a changed template or `maxPrice`. Running instances are not affected.",
+        "Correct `spec.template` as the message says.";
     Evicted: Warning, "Azure took Spot instances away. The message names them.", "";
     ReplacementRequested: Normal, "Azure accepted the request for replacements.", "";
+    ReplacingBroken: Normal, "Azure accepted the deletion of instances that failed or stopped, to make room for new ones. The message names them.", "";
     ReplacementRunning: Normal, "Replacements run, and the pool is whole again.", "";
     OfferingRefused: Warning, "Azure refused a VM size in a zone or region. Another one is tried if the pool lists one.",
         "List more VM sizes or zones.";
@@ -40,7 +44,7 @@ words! {
         "If it repeats, raise the operator's `--look-every`, or find out who else calls Azure in this subscription.";
     CredentialsFailed: Warning, "The operator got no token for Azure.", "See the reason CredentialsFailed of the condition CredentialsValid.";
     DeletionBlocked: Warning, "The scale set cannot be deleted at present.", "See the condition Deleting; its message says what unblocks it.";
-    ScaleSetDeleted: Normal, "The scale set and its instances are gone.", "";
+    ScaleSetDeleted: Normal, "Azure accepted the deletion of the scale set and its instances.", "";
     ScaleSetOrphaned: Normal, "The pool was deleted with `deletionPolicy: Orphan`. The scale set runs on and is nobody's.",
         "Delete it in Azure when it is no longer needed: it costs money.";
 }

@@ -1,0 +1,252 @@
+//! One reconcile, in five steps: what is wanted, what is there, what to do about it, do it, say it.
+//!
+//! In comes a SpotPool from the store; out goes the time of the next look. Nothing is awaited but the calls themselves: whatever is
+//! too early comes back as a time, so that one slow call never holds up another pool.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::ResourceExt as _;
+use kube::runtime::controller::Action as Next;
+use spotpool_core::planner::{Action, Counts, Intent, Stage};
+use spotpool_core::units::Millis;
+use tokio::time::Instant;
+
+use crate::api::{EventReason, FINALIZER, SpotPool, SpotPoolStatus};
+
+use super::Context;
+use super::desired::{InvalidSpec, Resolved, is_deleting, resolve};
+use super::events::Happening;
+use super::kubernetes::{Error, label};
+use super::pools::PoolState;
+use super::status::{self, Report};
+use super::turn::{Turn, look_and_plan};
+use super::unreadable;
+use super::watch::Guarded;
+
+/// No pool is looked at more often, whatever the pace.
+const SHORTEST_WAIT: Duration = Duration::from_millis(100);
+
+/// Makes one turn of one pool.
+///
+/// # Errors
+/// If the Kubernetes API did not take what was to be written; Azure's answers are never errors here.
+pub async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Next, Error> {
+    let began = Instant::now();
+    let result = match &object.0 {
+        Ok(pool) => five_steps(pool, &context).await,
+        Err(invalid) => unreadable::report(invalid, &context).await,
+    };
+    context.metrics.reconciled(result.is_ok(), began.elapsed());
+    result
+}
+
+async fn five_steps(pool: &SpotPool, context: &Context) -> Result<Next, Error> {
+    if let Some(next) = finalizer(pool, context).await? {
+        return Ok(next);
+    }
+    let (cloud, clock, name) = (context.cloud.as_ref(), &context.clock, label(pool));
+    let state = context.pools.of(&pool.uid().unwrap_or_default());
+    let mut state = state.lock().await;
+    state.restore(pool.status.as_ref());
+
+    // 1. What is wanted.
+    let resolved = match resolve(pool, &context.settings.cluster_id, context.settings.pace) {
+        Ok(resolved) => resolved,
+        Err(invalid) => return say_invalid(pool, &invalid, &mut state, context).await,
+    };
+    // 2. What is there. 3. What to do about it.
+    let mut turn = look_and_plan(&name, &resolved, &mut state, cloud, clock).await;
+    // 4. Do it.
+    if spared_with_the_definition(&turn, context).await? {
+        return let_go(pool, &resolved, true, context).await;
+    }
+    turn.act(&name, &resolved, &mut state, cloud, clock).await;
+    // 5. Say it.
+    if turn.summary.stage == Stage::Gone {
+        return let_go(pool, &resolved, false, context).await;
+    }
+    say(pool, &resolved, &turn, &mut state, context).await?;
+    Ok(next(pool, &resolved, &turn, context))
+}
+
+/// What to return early with: before our finalizer is on the object nothing is done in Azure, and after it is off nothing is left to do.
+async fn finalizer(pool: &SpotPool, context: &Context) -> Result<Option<Next>, Error> {
+    let ours = pool.finalizers().iter().any(|one| one == FINALIZER);
+    match (ours, is_deleting(pool)) {
+        (true, _) => Ok(None),
+        (false, true) => Ok(Some(Next::await_change())),
+        (false, false) => {
+            context.kubernetes.add_finalizer(&pool.metadata).await?;
+            // The watch brings the object back with its finalizer; the time is for a watch that has just broken.
+            Ok(Some(Next::requeue(duration(context.settings.pace.motion))))
+        }
+    }
+}
+
+/// While SpotPool's definition itself is being deleted, every pool is, without anybody having asked for that one.
+async fn spared_with_the_definition(turn: &Turn, context: &Context) -> Result<bool, Error> {
+    match turn.action {
+        Some((Action::Remove { .. }, _)) => context.kubernetes.definition_is_going().await,
+        _ => Ok(false),
+    }
+}
+
+/// The scale set is gone, or stays and is nobody's: the object may go.
+async fn let_go(
+    pool: &SpotPool,
+    resolved: &Resolved,
+    spared: bool,
+    context: &Context,
+) -> Result<Next, Error> {
+    let id = resolved.place.scale_set_id();
+    let name = label(pool);
+    if spared || resolved.desired.intent == Intent::Orphan {
+        let why = if spared {
+            "the definition of SpotPool is being deleted"
+        } else {
+            "deletionPolicy is Orphan"
+        };
+        let note = format!("{why}: {id} is left as it is, with its instances");
+        tracing::info!(pool = name, "{note}");
+        let happening = Happening {
+            reason: EventReason::ScaleSetOrphaned,
+            note,
+            action: "Orphan",
+        };
+        context.events.publish(pool, &happening).await;
+    } else {
+        tracing::info!(pool = name, "nothing of this pool is left at {id}: the object may go");
+    }
+    context.kubernetes.remove_finalizer(&pool.metadata).await?;
+    Ok(Next::await_change())
+}
+
+async fn say(
+    pool: &SpotPool,
+    resolved: &Resolved,
+    turn: &Turn,
+    state: &mut PoolState,
+    context: &Context,
+) -> Result<(), Error> {
+    count(pool, turn, context);
+    let report = Report {
+        pool,
+        resolved,
+        summary: &turn.summary,
+        memory: &state.memory,
+        done: turn.done.as_ref(),
+        stuck: state.stuck.as_ref().map(|stuck| &stuck.refusal),
+        now: context.clock.now(),
+    };
+    let new = status::status(&report, &state.applied);
+    let written = write(pool, new, state, context).await;
+    for happening in &turn.happenings {
+        context.events.publish(pool, happening).await;
+    }
+    written
+}
+
+async fn say_invalid(
+    pool: &SpotPool,
+    invalid: &InvalidSpec,
+    state: &mut PoolState,
+    context: &Context,
+) -> Result<Next, Error> {
+    if state.logged != invalid.0 {
+        tracing::warn!(pool = label(pool), "{invalid}");
+        state.logged.clone_from(&invalid.0);
+    }
+    let new = status::invalid(pool, &invalid.0, &state.applied, context.clock.now());
+    write(pool, new, state, context).await?;
+    Ok(Next::await_change())
+}
+
+/// Writes a status when it differs from the one written last.
+async fn write(
+    pool: &SpotPool,
+    new: SpotPoolStatus,
+    state: &mut PoolState,
+    context: &Context,
+) -> Result<(), Error> {
+    if new != state.applied {
+        let value = serde_json::to_value(&new).unwrap_or_default();
+        context
+            .kubernetes
+            .write_status(&pool.metadata, &value)
+            .await?;
+        context.metrics.status_written();
+        state.applied = new;
+    }
+    state.failures = 0;
+    Ok(())
+}
+
+fn count(pool: &SpotPool, turn: &Turn, context: &Context) {
+    let metrics = &context.metrics;
+    if let Some((action, answer)) = turn.asked {
+        metrics.acted(action, answer);
+    }
+    metrics.evicted(turn.evicted);
+    if !matches!(turn.summary.stage, Stage::Blind(_)) {
+        let counts: Counts = turn.summary.counts.unwrap_or_default();
+        metrics.counted(
+            &pool.namespace().unwrap_or_default(),
+            &pool.name_any(),
+            &counts,
+        );
+    }
+}
+
+/// When to look again. Pools at rest are spread by a hash of their UID, so that a restart does not make them march in step.
+fn next(pool: &SpotPool, resolved: &Resolved, turn: &Turn, context: &Context) -> Next {
+    let mut wait = context.clock.until(turn.next);
+    if matches!(turn.summary.stage, Stage::AtRest | Stage::Suspended { .. }) {
+        wait += jitter(&pool.uid().unwrap_or_default(), resolved.desired.pace.rest);
+    }
+    Next::requeue(wait.max(SHORTEST_WAIT))
+}
+
+/// Up to a tenth of the interval, always the same for the same pool.
+fn jitter(uid: &str, rest: Millis) -> Duration {
+    let hash = uid.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    let tenth = u64::try_from(rest.0 / 10).unwrap_or(0).max(1);
+    Duration::from_millis(hash % tenth)
+}
+
+fn duration(span: Millis) -> Duration {
+    Duration::from_millis(u64::try_from(span.0).unwrap_or(0))
+}
+
+/// After a failure of the Kubernetes API: again soon, later each time, a minute at the most.
+pub fn on_error(object: Arc<Guarded>, error: &Error, context: Arc<Context>) -> Next {
+    let failures = context.pools.failed(&object.uid().unwrap_or_default());
+    let wait =
+        Duration::from_secs(1 << failures.saturating_sub(1).min(6)).min(Duration::from_secs(60));
+    tracing::warn!(
+        pool = format!("{}/{}", object.namespace().unwrap_or_default(), object.name_any()),
+        %error,
+        "tried again in {} s",
+        wait.as_secs()
+    );
+    Next::requeue(wait)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spreads_pools_by_at_most_a_tenth_and_always_the_same() {
+        let rest = Millis::seconds(30);
+        let waits: std::collections::BTreeSet<Duration> = (0..100)
+            .map(|n| jitter(&format!("uid-{n}"), rest))
+            .collect();
+        assert!(waits.len() > 80, "{} different waits", waits.len());
+        assert!(waits.iter().all(|wait| *wait < Duration::from_secs(3)));
+        assert_eq!(jitter("uid-1", rest), jitter("uid-1", rest));
+        assert_eq!(jitter("uid-1", Millis(0)), Duration::ZERO);
+    }
+}
