@@ -186,11 +186,9 @@ pub fn judge(write: &Write) -> Option<Broken> {
             );
         }
     }
-    let ceiling = write
-        .wanted
-        .total()
-        .max(write.held_before)
-        .max(write.capacity_before);
+    // An eviction between look and write may have lowered the capacity that was written again.
+    let asked_for = write.capacity_before + write.raced;
+    let ceiling = write.wanted.total().max(write.held_before).max(asked_for);
     if write.held_after > ceiling {
         return broken(
             Law::Ceiling,

@@ -302,6 +302,7 @@ async fn ends(id: u32) -> Result<bool> {
 /// Not a test: the victim of the next one, which starts it as a process of its own.
 #[test]
 #[ignore = "run by a_program_does_not_outlive_a_killed_test"]
+#[expect(clippy::disallowed_methods, reason = "it is there to be killed")]
 fn a_victim() -> Result<()> {
     let Some(log) = std::env::var_os("VICTIM_LOG") else {
         return Ok(());

@@ -86,7 +86,7 @@ fn live(seed: u64, planner: Planner<'_>, aloud: bool) -> Tale {
         state: splitmix64(seed),
     };
     let mut tale = Tale::default();
-    let forever = if seed % 2 == 0 {
+    let forever = if seed.is_multiple_of(2) {
         Forever::Nothing
     } else {
         dice.one_of(&[Forever::FirstSizeGone, Forever::NoSpotQuota])
