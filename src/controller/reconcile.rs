@@ -116,7 +116,10 @@ async fn let_go(
         };
         context.events.publish(pool, &happening).await;
     } else {
-        tracing::info!(pool = name, "nothing of this pool is left at {id}: the object may go");
+        tracing::info!(
+            pool = name,
+            "nothing of this pool is left at {id}: the object may go"
+        );
     }
     context.kubernetes.remove_finalizer(&pool.metadata).await?;
     Ok(Next::await_change())

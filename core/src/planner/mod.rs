@@ -82,7 +82,10 @@ pub fn plan(desired: &Desired, observed: &Observed, memory: &Memory, now: Timest
             _,
         ) if set.owner.as_ref() != Some(&desired.owner) => not_ours(desired, set, now),
         (Seen::Known { .. }, Ok(picture)) => {
-            notice_evictions(picture, &mut memory, &mut notes, now);
+            // What goes with the set that we delete was not evicted.
+            if desired.intent != Intent::Remove {
+                notice_evictions(picture, &mut memory, &mut notes, now);
+            }
             present(desired, picture, &mut memory, now)
         }
         (_, Err(blind)) => cannot_see(desired, blind, now),

@@ -126,10 +126,13 @@ impl Counts {
                 Phase::Unknown => &mut tally.unknown,
             };
             *class += 1;
-            let current = match (picture.set.model_since, one.created) {
-                (Some(since), Some(created)) => created >= since,
-                _ => true,
-            };
+            // While the declared model has not reached the set, nothing can have been made from it.
+            let reached = picture.set.model.as_ref() == Some(&desired.model);
+            let current = reached
+                && match (picture.set.model_since, one.created) {
+                    (Some(since), Some(created)) => created >= since,
+                    _ => true,
+                };
             if current && one.phase != Phase::Stopping {
                 counts.up_to_date += 1;
             }
