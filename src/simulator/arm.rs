@@ -31,7 +31,10 @@ pub fn answer(state: &mut State, call: &Call) -> Reply {
         request_id: request_id.clone(),
     };
     let reply = exchange.admitted().unwrap_or_else(|refusal| refusal);
-    state.record();
+    // Reading changes nothing, and what time brought is recorded already.
+    if !matches!(call.method.as_str(), "GET" | "HEAD") {
+        state.record();
+    }
     stamped(state, reply, &request_id)
 }
 

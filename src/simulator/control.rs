@@ -138,7 +138,9 @@ pub fn answer(state: &mut State, call: &Call) -> Result<Reply, String> {
             ));
         }
     };
-    state.record();
+    if call.method != "GET" {
+        state.record();
+    }
     Ok(Reply::json(200, reply))
 }
 

@@ -166,7 +166,7 @@ fn known<'a>(
 }
 
 fn record<'a>(state: &'a State, set: &ScaleSet, instance: &Instance) -> Option<&'a MachineRecord> {
-    state.machines.get(&(set.key(), instance.name.clone()))
+    state.sets.get(&set.key())?.machines.get(&instance.name)
 }
 
 fn machine(state: &State, set: &ScaleSet, instance: &Instance, with_view: bool) -> Value {

@@ -7,8 +7,8 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::Write;
 
-/// Lines kept in memory.
-const KEPT: usize = 20_000;
+/// Bytes kept in memory; lists of many instances make long lines.
+const KEPT: usize = 64 << 20;
 /// Values that never appear.
 const SECRET_HEADERS: [&str; 3] = ["authorization", "x-ms-authorization-auxiliary", "cookie"];
 const SECRET_FIELDS: [&str; 5] = [
@@ -23,6 +23,7 @@ const SECRET_FIELDS: [&str; 5] = [
 #[derive(Debug, Default)]
 pub struct Log {
     lines: VecDeque<String>,
+    bytes: usize,
     file: Option<File>,
 }
 
@@ -32,6 +33,7 @@ impl Log {
     pub fn to_file(file: Option<File>) -> Self {
         Self {
             lines: VecDeque::new(),
+            bytes: 0,
             file,
         }
     }
@@ -55,9 +57,13 @@ impl Log {
                 self.file = None;
             }
         }
+        self.bytes += line.len();
         self.lines.push_back(line);
-        while self.lines.len() > KEPT {
-            self.lines.pop_front();
+        while self.bytes > KEPT {
+            let Some(oldest) = self.lines.pop_front() else {
+                break;
+            };
+            self.bytes -= oldest.len();
         }
     }
 

@@ -46,7 +46,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 use tokio::net::TcpListener;
 
@@ -118,7 +118,6 @@ impl Simulator {
             throttle: options.throttle,
             missing_groups: Vec::new(),
             sets: BTreeMap::new(),
-            machines: BTreeMap::new(),
             operations: BTreeMap::new(),
             limits: limits::Limits::default(),
             faults: Faults::default(),
@@ -134,35 +133,40 @@ impl Simulator {
 
     /// Looks at the simulation, or changes it, at its present moment.
     pub fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
         state.catch_up();
         let result = act(&mut state);
         state.record();
         result
     }
 
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// One request to ARM without a socket. `None`: no answer came.
     pub async fn exchange(&self, call: Call) -> Option<Reply> {
-        let (rule, offline) = self.with(|state| (state.faults.take(&call), state.offline));
+        let (rule, offline) = {
+            let mut state = self.lock();
+            (state.faults.take(&call), state.offline)
+        };
         if let Some(rule) = &rule {
             tokio::time::sleep(rule.delay()).await;
         }
         let drop = rule.as_ref().and_then(|r| r.drop);
-        self.with(|state| {
-            let unheard = offline || state.offline || drop == Some(Drop::Before);
-            let mut reply = (!unheard).then(|| {
-                rule.as_ref()
-                    .and_then(faults::Rule::answer)
-                    .unwrap_or_else(|| arm::answer(state, &call))
-            });
-            if let (Some(rule), Some(reply)) = (&rule, &mut reply) {
-                rule.touch(reply);
-            }
-            let heard = reply.filter(|_| drop.is_none());
-            let time = state.clock.stamp(state.region.now());
-            state.log.exchange(&time, &call, heard.as_ref());
-            heard
-        })
+        let mut state = self.lock();
+        let unheard = offline || state.offline || drop == Some(Drop::Before);
+        let mut reply = (!unheard).then(|| {
+            let ordered = rule.as_ref().and_then(faults::Rule::answer);
+            ordered.unwrap_or_else(|| arm::answer(&mut state, &call))
+        });
+        if let (Some(rule), Some(reply)) = (&rule, &mut reply) {
+            rule.touch(reply);
+        }
+        let heard = reply.filter(|_| drop.is_none());
+        let time = state.clock.stamp(state.clock.now());
+        state.log.exchange(&time, &call, heard.as_ref());
+        heard
     }
 
     /// The whole service: ARM, `/control/…` and the page.
@@ -224,7 +228,7 @@ impl Simulator {
         let target = parts.uri.path_and_query().map_or("/", |p| p.as_str());
         let call = Call::new(parts.method.as_str(), target, headers, body.to_vec());
         if path == "/control/log" {
-            let text = self.with(|state| state.log.text());
+            let text = self.lock().log.text();
             return response(
                 200,
                 &[("content-type".to_owned(), "application/x-ndjson".to_owned())],
@@ -232,7 +236,7 @@ impl Simulator {
             );
         }
         if path.starts_with("/control/") {
-            return match self.with(|state| control::answer(state, &call)) {
+            return match control::answer(&mut self.lock(), &call) {
                 Ok(reply) => rendered(reply),
                 Err(sentence) => plain(400, &sentence),
             };

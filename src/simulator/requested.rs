@@ -217,6 +217,13 @@ pub fn complete(document: &Value) -> Result<(), Reply> {
             return Err(missing(name));
         }
     }
+    let nics = profile["networkProfile"]["networkInterfaceConfigurations"].as_array();
+    for nic in nics.into_iter().flatten() {
+        let addresses = nic["properties"]["ipConfigurations"].as_array();
+        if !nic["name"].is_string() || addresses.is_none_or(Vec::is_empty) {
+            return Err(missing("ipConfigurations"));
+        }
+    }
     if properties["singlePlacementGroup"] == json!(true) {
         let message = "The value 'True' of parameter 'singlePlacementGroup' is not allowed for a Virtual Machine Scale Set with orchestration mode Flexible.";
         return Err(Reply::error(

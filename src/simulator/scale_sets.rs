@@ -7,7 +7,6 @@ use super::wire::{Call, Reply};
 use super::{documents, ids, operations, requested};
 use serde_json::{Value, json};
 use spotpool_core::world::{Precondition, Refusal, ScaleSet, SetKey};
-use std::collections::VecDeque;
 
 /// PUT: 201 new, 200 existing [SDK].
 ///
@@ -314,12 +313,10 @@ fn store(state: &mut State, key: &SetKey, mut document: Value, asked: Option<u32
         state.seed,
         &format!("set/{}/{}/{}", key.resource_group, key.name, state.requests),
     );
-    let record = state.sets.entry(key.clone()).or_insert_with(|| SetRecord {
-        document: Value::Null,
-        unique_id,
-        asked: 0,
-        samples: VecDeque::new(),
-    });
+    let record = state
+        .sets
+        .entry(key.clone())
+        .or_insert_with(|| SetRecord::new(Value::Null, unique_id));
     record.document = document;
     record.asked = asked.unwrap_or(record.asked);
     state.record();

@@ -7,12 +7,12 @@ use super::ids;
 use super::limits::Limits;
 use super::log::Log;
 use serde_json::Value;
-use spotpool_core::world::{Priority, Region, SetKey};
+use spotpool_core::world::{Priority, Region, ScaleSet, SetKey};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 /// How many points of a scale set's history the page gets.
-const SAMPLES: usize = 4_000;
+const SAMPLES: usize = 1_500;
 
 /// Requests answered.
 #[derive(Clone, Copy, Debug, Default)]
@@ -34,6 +34,8 @@ pub struct SetRecord {
     pub unique_id: String,
     /// The capacity that was last asked for.
     pub asked: u32,
+    /// Beside its instances, by name.
+    pub machines: BTreeMap<String, MachineRecord>,
     /// For the page's chart.
     pub samples: VecDeque<Sample>,
 }
@@ -53,6 +55,82 @@ pub struct Sample {
     pub capacity: u32,
     /// As last asked for.
     pub asked: u32,
+}
+
+impl SetRecord {
+    /// Books of a scale set that was just accepted.
+    #[must_use]
+    pub fn new(document: Value, unique_id: String) -> Self {
+        Self {
+            document,
+            unique_id,
+            asked: 0,
+            machines: BTreeMap::new(),
+            samples: VecDeque::new(),
+        }
+    }
+
+    /// New instances remember the profile of this moment; changes of state are dated.
+    fn follow(&mut self, set: &ScaleSet, now: u64, vm_id: impl Fn(&str) -> String) {
+        self.machines
+            .retain(|name, _| set.instances.contains_key(name));
+        let mut profile = None;
+        for instance in set.instances.values() {
+            let state = (instance.provisioning_state(), instance.power_state());
+            if let Some(machine) = self.machines.get_mut(&instance.name) {
+                if machine.state != state {
+                    machine.state = state;
+                    machine.etag += 1;
+                    machine.changed = now;
+                }
+                continue;
+            }
+            let document = &self.document;
+            let profile = profile.get_or_insert_with(|| {
+                Arc::new(
+                    document
+                        .pointer("/properties/virtualMachineProfile")
+                        .cloned()
+                        .unwrap_or_default(),
+                )
+            });
+            let machine = MachineRecord {
+                profile: Arc::clone(profile),
+                vm_id: vm_id(&instance.name),
+                etag: 1,
+                changed: now,
+                state,
+            };
+            self.machines.insert(instance.name.clone(), machine);
+        }
+    }
+
+    fn sample(&mut self, set: &ScaleSet, now: u64) {
+        let running = set.running();
+        let starting = set
+            .instances
+            .values()
+            .filter(|i| i.priority == Priority::Spot && i.provisioning_state() == "Creating")
+            .count() as u32;
+        let sample = Sample {
+            at: now,
+            spot: running.spot,
+            starting,
+            regular: running.regular,
+            capacity: set.capacity,
+            asked: self.asked,
+        };
+        if self
+            .samples
+            .back()
+            .is_none_or(|last| Sample { at: now, ..*last } != sample)
+        {
+            self.samples.push_back(sample);
+            while self.samples.len() > SAMPLES {
+                self.samples.pop_front();
+            }
+        }
+    }
 }
 
 /// What is kept of an instance beside the world.
@@ -88,8 +166,6 @@ pub struct State {
     pub missing_groups: Vec<String>,
     /// By scale set.
     pub sets: BTreeMap<SetKey, SetRecord>,
-    /// By scale set and instance name.
-    pub machines: BTreeMap<(SetKey, String), MachineRecord>,
     /// Operation GUID → the world's number.
     pub operations: BTreeMap<String, u64>,
     /// Token buckets.
@@ -119,79 +195,15 @@ impl State {
 
     /// Brings the books up to the world as it is.
     pub fn record(&mut self) {
-        let now = self.region.now();
-        self.sets
-            .retain(|key, _| self.region.sets.contains_key(key));
-        self.machines.retain(|(key, name), _| {
-            self.region
-                .sets
-                .get(key)
-                .is_some_and(|s| s.instances.contains_key(name))
-        });
-        for (key, set) in &self.region.sets {
-            let Some(record) = self.sets.get_mut(key) else {
-                continue;
-            };
-            let mut profile = None;
-            for instance in set.instances.values() {
-                let state = (instance.provisioning_state(), instance.power_state());
-                let id = (key.clone(), instance.name.clone());
-                if let Some(machine) = self.machines.get_mut(&id) {
-                    if machine.state != state {
-                        machine.state = state;
-                        machine.etag += 1;
-                        machine.changed = now;
-                    }
-                } else {
-                    let profile = Arc::clone(profile.get_or_insert_with(|| {
-                        Arc::new(
-                            record
-                                .document
-                                .pointer("/properties/virtualMachineProfile")
-                                .cloned()
-                                .unwrap_or_default(),
-                        )
-                    }));
-                    let vm_id = ids::guid(
-                        self.seed,
-                        &format!("vm/{}/{}", key.resource_group, instance.name),
-                    );
-                    self.machines.insert(
-                        id,
-                        MachineRecord {
-                            profile,
-                            vm_id,
-                            etag: 1,
-                            changed: now,
-                            state,
-                        },
-                    );
-                }
-            }
-            let running = set.running();
-            let starting = set
-                .instances
-                .values()
-                .filter(|i| i.priority == Priority::Spot && i.provisioning_state() == "Creating")
-                .count() as u32;
-            let sample = Sample {
-                at: now,
-                spot: running.spot,
-                starting,
-                regular: running.regular,
-                capacity: set.capacity,
-                asked: record.asked,
-            };
-            if record
-                .samples
-                .back()
-                .is_none_or(|last| Sample { at: now, ..*last } != sample)
-            {
-                record.samples.push_back(sample);
-                while record.samples.len() > SAMPLES {
-                    record.samples.pop_front();
-                }
-            }
+        let (now, seed) = (self.region.now(), self.seed);
+        let sets = &self.region.sets;
+        self.sets.retain(|key, _| sets.contains_key(key));
+        for (key, record) in &mut self.sets {
+            let Some(set) = sets.get(key) else { continue };
+            record.follow(set, now, |name| {
+                ids::guid(seed, &format!("vm/{}/{name}", key.resource_group))
+            });
+            record.sample(set, now);
         }
     }
 

@@ -175,7 +175,7 @@ build_kubernetes() {
     ldflags+=" -X $package.gitVersion=$kubernetes -X $package.gitMajor=1 -X $package.gitMinor=$minor"
   done
   for program in "$@"; do packages+=("k8s.io/kubernetes/cmd/$program"); done
-  say "building $* $kubernetes with $(go env GOVERSION): about 5 minutes on two cores the first time, and 2 GB in Go's caches"
+  say "building $* $kubernetes with $(go env GOVERSION): the first time about 7 minutes on two idle cores, and 4 GB in Go's caches"
   # A trailing slash makes Go name each program by itself.
   go_build "$here" "$work/bin/" "$ldflags" "${packages[@]}"
   say "built $* ($(took "$start"))"

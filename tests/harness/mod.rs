@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod control_plane;
+pub mod machine;
 pub mod pki;
 pub mod ports;
 pub mod process;

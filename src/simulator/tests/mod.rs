@@ -2,6 +2,7 @@
 
 mod life;
 mod refusals;
+mod sockets;
 
 use super::*;
 use serde_json::{Value, json};
