@@ -10,6 +10,28 @@ help: ## list the targets
 
 # ---- build and test --------------------------------------------------------------
 
+.PHONY: build
+build: ## build the spotpool program (target/debug/spotpool)
+	cargo build --bin spotpool
+
+.PHONY: test
+test: ## run all tests: laws, units, real control plane end to end (needs Rust, Go, Python 3, make; builds the rest itself)
+	@tests/control-plane/prepare.sh >/dev/null
+	@tests/helm/prepare.sh >/dev/null
+	cargo test --workspace
+
+.PHONY: check
+check: ## formatting and lints, without tests
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+
+.PHONY: laws
+laws: ## the laws at length: every small world, a million random histories (about half an hour)
+	SPOTPOOL_L1=full SPOTPOOL_HISTORIES=1000000 cargo test --release -p spotpool-core --test exhaustive --test histories --test mutants -- --nocapture
+.PHONY: conformance
+conformance: ## let Microsoft's own Python SDK drive the simulator (installs it into target/conformance)
+	@tests/conformance/run
+
 # ---- demo ------------------------------------------------------------------------
 
 # ---- what the tests stand on -----------------------------------------------------

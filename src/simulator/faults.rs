@@ -49,6 +49,9 @@ pub struct Rule {
     /// Waits so long first, in milliseconds of the caller's time.
     #[serde(default)]
     pub delay_ms: u64,
+    /// With `drop: after`: holds the connection open for so long before it is cut, in milliseconds of the caller's time.
+    #[serde(default)]
+    pub hold_ms: u64,
     /// Scale sets in the answer read this capacity.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub capacity_reads_as: Option<u32>,
@@ -91,6 +94,12 @@ impl Rule {
         if let (Some(capacity), Some(body)) = (self.capacity_reads_as, &mut reply.body) {
             lie(body, capacity);
         }
+    }
+
+    /// How long an answer that never comes is awaited.
+    #[must_use]
+    pub const fn hold(&self) -> std::time::Duration {
+        std::time::Duration::from_millis(self.hold_ms)
     }
 
     /// How long it waits first.

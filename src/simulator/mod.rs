@@ -154,18 +154,27 @@ impl Simulator {
             tokio::time::sleep(rule.delay()).await;
         }
         let drop = rule.as_ref().and_then(|r| r.drop);
+        let heard = self.carry_out(&call, rule.as_ref(), offline);
+        if let Some(rule) = rule.filter(|_| drop == Some(Drop::After)) {
+            tokio::time::sleep(rule.hold()).await;
+        }
+        heard
+    }
+
+    fn carry_out(&self, call: &Call, rule: Option<&faults::Rule>, offline: bool) -> Option<Reply> {
+        let drop = rule.and_then(|r| r.drop);
         let mut state = self.lock();
         let unheard = offline || state.offline || drop == Some(Drop::Before);
         let mut reply = (!unheard).then(|| {
-            let ordered = rule.as_ref().and_then(faults::Rule::answer);
-            ordered.unwrap_or_else(|| arm::answer(&mut state, &call))
+            let ordered = rule.and_then(faults::Rule::answer);
+            ordered.unwrap_or_else(|| arm::answer(&mut state, call))
         });
-        if let (Some(rule), Some(reply)) = (&rule, &mut reply) {
+        if let (Some(rule), Some(reply)) = (rule, &mut reply) {
             rule.touch(reply);
         }
         let heard = reply.filter(|_| drop.is_none());
         let time = state.clock.stamp(state.clock.now());
-        state.log.exchange(&time, &call, heard.as_ref());
+        state.log.exchange(&time, call, heard.as_ref());
         heard
     }
 

@@ -21,8 +21,12 @@ enum Moment {
 /// Arms the simulator to hold the nth fitting call, and waits until it is held.
 async fn hold(machine: &Machine, method: &str, part: &str, moment: Moment) -> Result<()> {
     let rule = match moment {
-        Moment::Before => json!({"method": method, "pathContains": part, "drop": "before", "delayMs": 3000}),
-        Moment::After => json!({"method": method, "pathContains": part, "drop": "after", "holdMs": 3000}),
+        Moment::Before => {
+            json!({"method": method, "pathContains": part, "drop": "before", "delayMs": 3000})
+        }
+        Moment::After => {
+            json!({"method": method, "pathContains": part, "drop": "after", "holdMs": 3000})
+        }
     };
     machine.azure.control("faults", &rule).await?;
     Ok(())
@@ -32,7 +36,11 @@ async fn hold(machine: &Machine, method: &str, part: &str, moment: Moment) -> Re
 async fn die_in_it(machine: &mut Machine, what: &str) -> Result<()> {
     let started = Instant::now();
     while machine.azure.state().await?["faults"] != json!(0) {
-        assert!(started.elapsed() < SOON, "{what}: the call was never made\n{}", machine.controller_log());
+        assert!(
+            started.elapsed() < SOON,
+            "{what}: the call was never made\n{}",
+            machine.controller_log()
+        );
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     machine.kill_controller()?;
@@ -43,7 +51,12 @@ async fn die_in_it(machine: &mut Machine, what: &str) -> Result<()> {
 async fn created(machine: &Machine, set: &str) -> Result<usize> {
     let state = machine.azure.state().await?;
     let made = |event: &&Value| event["scaleSet"] == set && event["kind"] == "InstanceCreating";
-    Ok(state["events"].as_array().into_iter().flatten().filter(made).count())
+    Ok(state["events"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(made)
+        .count())
 }
 
 async fn sweep(moments: &[(&'static str, &'static str, Moment)], base: &str) -> Result<()> {
@@ -58,16 +71,26 @@ async fn sweep(moments: &[(&'static str, &'static str, Moment)], base: &str) -> 
                 machine.apply(&pool).await?;
                 die_in_it(&mut machine, &what).await?;
                 machine.until_as_declared(&name, 4, 1).await?;
-                assert_eq!(created(&machine, &name).await?, 5, "{what}: nothing doubled");
+                assert_eq!(
+                    created(&machine, &name).await?,
+                    5,
+                    "{what}: nothing doubled"
+                );
             }
             "scale" => {
                 machine.apply(&pool).await?;
                 machine.until_as_declared(&name, 4, 1).await?;
                 hold(&machine, method, part, *moment).await?;
-                machine.kubectl(&["scale", &format!("spotpool/{name}"), "--replicas=7"]).await?;
+                machine
+                    .kubectl(&["scale", &format!("spotpool/{name}"), "--replicas=7"])
+                    .await?;
                 die_in_it(&mut machine, &what).await?;
                 machine.until_as_declared(&name, 7, 1).await?;
-                assert_eq!(created(&machine, &name).await?, 8, "{what}: nothing doubled");
+                assert_eq!(
+                    created(&machine, &name).await?,
+                    8,
+                    "{what}: nothing doubled"
+                );
             }
             _ => {
                 machine.apply(&pool).await?;
@@ -75,15 +98,27 @@ async fn sweep(moments: &[(&'static str, &'static str, Moment)], base: &str) -> 
                 hold(&machine, method, part, *moment).await?;
                 machine.azure.evict(&name, 2).await?;
                 die_in_it(&mut machine, &what).await?;
-                machine.until(&name, "the evicted ones are replaced", SOON, |_, set| set.running("Spot") == 4 && set.held() == 5).await?;
+                machine
+                    .until(&name, "the evicted ones are replaced", SOON, |_, set| {
+                        set.running("Spot") == 4 && set.held() == 5
+                    })
+                    .await?;
                 machine.until_as_declared(&name, 4, 1).await?;
-                assert_eq!(created(&machine, &name).await?, 7, "{what}: nothing doubled");
+                assert_eq!(
+                    created(&machine, &name).await?,
+                    7,
+                    "{what}: nothing doubled"
+                );
             }
         }
         machine.azure.clear_faults().await?;
-        let sets = machine.azure.state().await?["scaleSets"].as_array().map_or(0, Vec::len);
+        let sets = machine.azure.state().await?["scaleSets"]
+            .as_array()
+            .map_or(0, Vec::len);
         assert_eq!(sets, 1, "{what}: one scale set");
-        machine.kubectl(&["delete", "spotpool", &name, "--timeout=60s"]).await?;
+        machine
+            .kubectl(&["delete", "spotpool", &name, "--timeout=60s"])
+            .await?;
     }
     Ok(())
 }
@@ -93,15 +128,44 @@ const LIST: &str = "virtualMachines?";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_around_each_call_of_a_create_it_creates_once() -> Result<()> {
-    sweep(&[("GET", SET, Moment::Before), ("GET", SET, Moment::After), ("PUT", SET, Moment::Before), ("PUT", SET, Moment::After), ("GET", LIST, Moment::Before), ("GET", LIST, Moment::After)], "create").await
+    sweep(
+        &[
+            ("GET", SET, Moment::Before),
+            ("GET", SET, Moment::After),
+            ("PUT", SET, Moment::Before),
+            ("PUT", SET, Moment::After),
+            ("GET", LIST, Moment::Before),
+            ("GET", LIST, Moment::After),
+        ],
+        "create",
+    )
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_around_each_call_of_a_scale_up_it_scales_once() -> Result<()> {
-    sweep(&[("GET", SET, Moment::Before), ("GET", LIST, Moment::After), ("PATCH", SET, Moment::Before), ("PATCH", SET, Moment::After)], "scale").await
+    sweep(
+        &[
+            ("GET", SET, Moment::Before),
+            ("GET", LIST, Moment::After),
+            ("PATCH", SET, Moment::Before),
+            ("PATCH", SET, Moment::After),
+        ],
+        "scale",
+    )
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_around_each_call_of_a_replacement_it_replaces_once() -> Result<()> {
-    sweep(&[("GET", SET, Moment::After), ("GET", LIST, Moment::Before), ("PATCH", SET, Moment::Before), ("PATCH", SET, Moment::After)], "replace").await
+    sweep(
+        &[
+            ("GET", SET, Moment::After),
+            ("GET", LIST, Moment::Before),
+            ("PATCH", SET, Moment::Before),
+            ("PATCH", SET, Moment::After),
+        ],
+        "replace",
+    )
+    .await
 }

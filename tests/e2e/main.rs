@@ -4,7 +4,10 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod bad_days;
 mod chart;
 mod control_plane_test;
+mod crash;
+mod pool;
 mod prepare_test;
 mod validation;

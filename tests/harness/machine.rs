@@ -80,7 +80,8 @@ impl Machine {
     /// # Errors
     /// If a part does not start.
     pub async fn without_controller(settings: Settings) -> Result<Self> {
-        let (plane, azure) = tokio::try_join!(ControlPlane::start(), Azure::start_somewhere(&settings))?;
+        let (plane, azure) =
+            tokio::try_join!(ControlPlane::start(), Azure::start_somewhere(&settings))?;
         let kubeconfig = plane.kubeconfig_path();
         Ok(Self {
             plane,
@@ -165,7 +166,15 @@ impl Machine {
     /// If it does not answer 200.
     pub async fn metrics_page(&self, page: &str) -> Result<String> {
         let url = format!("http://127.0.0.1:{}/{page}", self.port);
-        Ok(self.azure.http.get(url).send().await?.error_for_status()?.text().await?)
+        Ok(self
+            .azure
+            .http
+            .get(url)
+            .send()
+            .await?
+            .error_for_status()?
+            .text()
+            .await?)
     }
 
     /// kubectl as the administrator; what it printed, or what went wrong.
@@ -183,7 +192,11 @@ impl Machine {
     pub async fn apply(&self, manifest: &Value) -> Result<String> {
         let said = self
             .plane
-            .kubectl_as(&self.plane.kubeconfig_path(), ["apply", "-f", "-"], &manifest.to_string())
+            .kubectl_as(
+                &self.plane.kubeconfig_path(),
+                ["apply", "-f", "-"],
+                &manifest.to_string(),
+            )
             .await?;
         said.ok()
     }
@@ -193,14 +206,24 @@ impl Machine {
     /// # Errors
     /// If there is none.
     pub async fn pool(&self, name: &str) -> Result<Value> {
-        Ok(serde_json::from_str(&self.kubectl(&["get", "spotpool", name, "-o", "json"]).await?)?)
+        Ok(serde_json::from_str(
+            &self
+                .kubectl(&["get", "spotpool", name, "-o", "json"])
+                .await?,
+        )?)
     }
 
     /// Waits until `holds` says yes for the pool and its scale set, and shows both when it never does.
     ///
     /// # Errors
     /// If it does not within the deadline.
-    pub async fn until(&self, pool: &str, what: &str, within: Duration, holds: impl Fn(&Value, &Set) -> bool) -> Result<Value> {
+    pub async fn until(
+        &self,
+        pool: &str,
+        what: &str,
+        within: Duration,
+        holds: impl Fn(&Value, &Set) -> bool,
+    ) -> Result<Value> {
         let started = Instant::now();
         loop {
             let now = self.pool(pool).await.unwrap_or(Value::Null);
@@ -211,7 +234,9 @@ impl Machine {
             if started.elapsed() > within {
                 let status = serde_json::to_string_pretty(&now["status"])?;
                 let log = super::process::tail(&self.plane.directory().join("controller.log"));
-                return Err(error(format!("{pool} did not come to this within {within:?}: {what}\nscale set: {set:?}\nstatus: {status}\ncontroller:\n{log}")));
+                return Err(error(format!(
+                    "{pool} did not come to this within {within:?}: {what}\nscale set: {set:?}\nstatus: {status}\ncontroller:\n{log}"
+                )));
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -221,10 +246,20 @@ impl Machine {
     ///
     /// # Errors
     /// If it is not within a minute.
-    pub async fn until_as_declared(&self, pool: &str, spot: usize, regular: usize) -> Result<Value> {
-        let what = format!("{spot} Spot and {regular} regular instances run, nothing else, and the status says so");
+    pub async fn until_as_declared(
+        &self,
+        pool: &str,
+        spot: usize,
+        regular: usize,
+    ) -> Result<Value> {
+        let what = format!(
+            "{spot} Spot and {regular} regular instances run, nothing else, and the status says so"
+        );
         self.until(pool, &what, Duration::from_secs(60), |now, set| {
-            let told = (now["status"]["spot"]["running"].as_u64(), now["status"]["regular"]["running"].as_u64());
+            let told = (
+                now["status"]["spot"]["running"].as_u64(),
+                now["status"]["regular"]["running"].as_u64(),
+            );
             set.running("Spot") == spot
                 && set.running("Regular") == regular
                 && set.held() == spot + regular
@@ -240,17 +275,27 @@ impl ControlPlane {
     /// # Errors
     /// If it is refused.
     pub async fn apply_definition(&self) -> Result<()> {
-        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/crds/spotpool.io_spotpools.yaml");
-        self.kubectl(["apply", "--server-side", "-f", file]).await?.ok()?;
+        let file = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/crds/spotpool.io_spotpools.yaml"
+        );
+        self.kubectl(["apply", "--server-side", "-f", file])
+            .await?
+            .ok()?;
         let crd = "crd/spotpools.spotpool.io";
-        self.kubectl(["wait", "--for=condition=Established", crd, "--timeout=30s"]).await?.ok()?;
+        self.kubectl(["wait", "--for=condition=Established", crd, "--timeout=30s"])
+            .await?
+            .ok()?;
         Ok(())
     }
 }
 
 impl Azure {
     async fn start_somewhere(settings: &Settings) -> Result<Self> {
-        let directory = tempfile::Builder::new().prefix("spotpool-azure-").tempdir()?.keep();
+        let directory = tempfile::Builder::new()
+            .prefix("spotpool-azure-")
+            .tempdir()?
+            .keep();
         let port = free_port()?;
         let mut command = Command::new(spotpool_binary()?);
         command
@@ -258,13 +303,24 @@ impl Azure {
             .args(["--listen", &format!("127.0.0.1:{port}")])
             .args(["--speed", &settings.speed.to_string()])
             .args(&settings.simulator);
-        let mut process = Process::start("spotpool simulator", command, &directory.join("simulator.log"))?;
+        let mut process = Process::start(
+            "spotpool simulator",
+            command,
+            &directory.join("simulator.log"),
+        )?;
         // reqwest panics when a client is built before a TLS provider is chosen; a second choice is refused and harmless.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let url = format!("http://127.0.0.1:{port}");
-        let http = reqwest::Client::builder().timeout(Duration::from_secs(20)).build()?;
+        let http = reqwest::Client::builder()
+            .timeout(Duration::from_secs(20))
+            .build()?;
         let started = Instant::now();
-        while http.get(format!("{url}/control/state")).send().await.is_err() {
+        while http
+            .get(format!("{url}/control/state"))
+            .send()
+            .await
+            .is_err()
+        {
             if !process.is_running() || started.elapsed() > Duration::from_secs(15) {
                 return Err(process.failure("the simulator is not ready"));
             }
@@ -283,7 +339,12 @@ impl Azure {
     /// # Errors
     /// If it is refused, with its sentence.
     pub async fn control(&self, path: &str, body: &Value) -> Result<Value> {
-        let answer = self.http.post(format!("{}/control/{path}", self.url)).body(body.to_string()).send().await?;
+        let answer = self
+            .http
+            .post(format!("{}/control/{path}", self.url))
+            .body(body.to_string())
+            .send()
+            .await?;
         let (status, text) = (answer.status(), answer.text().await?);
         if !status.is_success() {
             return Err(error(format!("/control/{path} {body}: {text}")));
@@ -296,7 +357,11 @@ impl Azure {
     /// # Errors
     /// If the simulator does not answer.
     pub async fn clear_faults(&self) -> Result<()> {
-        self.http.delete(format!("{}/control/faults", self.url)).send().await?.error_for_status()?;
+        self.http
+            .delete(format!("{}/control/faults", self.url))
+            .send()
+            .await?
+            .error_for_status()?;
         Ok(())
     }
 
@@ -305,7 +370,9 @@ impl Azure {
     /// # Errors
     /// If there is no such set.
     pub async fn evict(&self, set: &str, count: usize) -> Result<Vec<String>> {
-        let answer = self.control("evict", &json!({"scaleSet": set, "count": count})).await?;
+        let answer = self
+            .control("evict", &json!({"scaleSet": set, "count": count}))
+            .await?;
         Ok(serde_json::from_value(answer["evicted"].clone())?)
     }
 
@@ -314,7 +381,13 @@ impl Azure {
     /// # Errors
     /// If it does not answer.
     pub async fn state(&self) -> Result<Value> {
-        let text = self.http.get(format!("{}/control/state", self.url)).send().await?.text().await?;
+        let text = self
+            .http
+            .get(format!("{}/control/state", self.url))
+            .send()
+            .await?
+            .text()
+            .await?;
         Ok(serde_json::from_str(&text)?)
     }
 
@@ -324,7 +397,11 @@ impl Azure {
     /// If the simulator does not answer.
     pub async fn set(&self, name: &str) -> Result<Set> {
         let state = self.state().await?;
-        let found = state["scaleSets"].as_array().into_iter().flatten().find(|set| set["name"] == name);
+        let found = state["scaleSets"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find(|set| set["name"] == name);
         Ok(Set(found.cloned().unwrap_or(Value::Null)))
     }
 
@@ -333,8 +410,16 @@ impl Azure {
     /// # Errors
     /// If the simulator does not answer.
     pub async fn log(&self) -> Result<Vec<Value>> {
-        let text = self.http.get(format!("{}/control/log", self.url)).send().await?.text().await?;
-        text.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
+        let text = self
+            .http
+            .get(format!("{}/control/log", self.url))
+            .send()
+            .await?
+            .text()
+            .await?;
+        text.lines()
+            .map(|line| Ok(serde_json::from_str(line)?))
+            .collect()
     }
 
     /// A request as any client of ARM would send it.
@@ -373,7 +458,9 @@ impl Set {
 
     /// How many of a priority (`Spot`, `Regular`) run.
     pub fn running(&self, priority: &str) -> usize {
-        self.instances().filter(|one| one["priority"] == priority && one["state"] == "running").count()
+        self.instances()
+            .filter(|one| one["priority"] == priority && one["state"] == "running")
+            .count()
     }
 
     /// How many exist and are not on their way out.
@@ -384,7 +471,10 @@ impl Set {
 
     /// The names of all that exist.
     pub fn names(&self) -> Vec<String> {
-        self.instances().filter_map(|one| one["name"].as_str()).map(str::to_owned).collect()
+        self.instances()
+            .filter_map(|one| one["name"].as_str())
+            .map(str::to_owned)
+            .collect()
     }
 }
 
@@ -408,6 +498,15 @@ pub fn manifest(name: &str, spot: u32, regular: u32) -> Value {
 
 /// The status (`True`, `False`, `Unknown`) and reason of a condition; both empty when it is absent.
 pub fn condition<'a>(pool: &'a Value, kind: &str) -> (&'a str, &'a str) {
-    let found = pool["status"]["conditions"].as_array().into_iter().flatten().find(|one| one["type"] == kind);
-    found.map_or(("", ""), |one| (one["status"].as_str().unwrap_or(""), one["reason"].as_str().unwrap_or("")))
+    let found = pool["status"]["conditions"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|one| one["type"] == kind);
+    found.map_or(("", ""), |one| {
+        (
+            one["status"].as_str().unwrap_or(""),
+            one["reason"].as_str().unwrap_or(""),
+        )
+    })
 }

@@ -61,7 +61,7 @@ pub(super) fn grow(
     if !settled && capacity < alive {
         // The list is the fact; a capacity below it is an old or false reading, and growing from it could shrink the set.
         // If it stays, Azure counts levels: by differences the capacity can never be below what exists.
-        return Some(implausible(desired, picture, memory, now));
+        return Some(implausible(desired, picture, now));
     }
     if !settled && capacity > alive {
         // Evicted instances leave the list before they leave the capacity. Written now, the rest of the fall would come on top.
@@ -195,15 +195,9 @@ pub(super) fn open_size(
     earliest.cloned().map_or_else(|| Ok(VmSize::default()), Err)
 }
 
-/// A reading that cannot be true, or not for long: report it once, do nothing, look again.
-pub(super) fn implausible(
-    desired: &Desired,
-    picture: &Picture<'_>,
-    memory: &mut Memory,
-    now: Timestamp,
-) -> Step {
+/// A reading that cannot be true, or not for long: do nothing, look again.
+fn implausible(desired: &Desired, picture: &Picture<'_>, now: Timestamp) -> Step {
     let (alive, capacity): (Count, Count) = (picture.alive(), picture.set.capacity);
-    memory.process.implausible = true;
     let message = format!(
         "capacity reads {capacity} although {alive} instances exist: nothing is changed until the two agree"
     );

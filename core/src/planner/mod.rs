@@ -9,17 +9,21 @@
 //! [`plan`] decides; [`remember`] takes the answer to an action into memory. Both are plain functions over plain data.
 
 pub mod action;
+mod answers;
 mod capacity;
 pub mod desired;
+mod eviction;
 pub mod guard;
 pub mod memory;
 pub mod observed;
 mod picture;
 pub mod refusal;
 mod replacement;
+mod rollout;
 pub mod summary;
 
 pub use action::{Action, Answer, Because, Reason};
+pub use answers::{refused_note, remember};
 pub use desired::{Desired, Intent, Pace};
 pub use guard::{Guard, Proof};
 pub use memory::{Kept, Memory, Process};
@@ -27,10 +31,9 @@ pub use observed::{Blind, Instance, Observed, Outcome, Phase, Provisioning, Scal
 pub use refusal::{Closed, Refusal, RefusalKind};
 pub use summary::{Counts, Health, Stage, Summary, Tally};
 
-use crate::units::{Count, InstanceName, Millis, Priority, Seen, Timestamp};
+use crate::units::{Millis, Seen, Timestamp};
 use guard::Stillness;
 use picture::Picture;
-use std::collections::BTreeSet;
 
 /// What a turn decided.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -65,8 +68,7 @@ fn wait(stage: Stage, until: Timestamp) -> Step {
 pub fn plan(desired: &Desired, observed: &Observed, memory: &Memory, now: Timestamp) -> Plan {
     let mut memory = memory.clone();
     let mut notes = Vec::new();
-    hear(observed.outcome.as_ref(), &mut memory, &mut notes, now);
-    let was_implausible = std::mem::take(&mut memory.process.implausible);
+    answers::hear(observed.outcome.as_ref(), &mut memory, &mut notes, now);
 
     let picture = picture(observed);
     let step = match (&observed.set, &picture) {
@@ -84,8 +86,9 @@ pub fn plan(desired: &Desired, observed: &Observed, memory: &Memory, now: Timest
         (Seen::Known { .. }, Ok(picture)) => {
             // What goes with the set that we delete was not evicted.
             if desired.intent != Intent::Remove {
-                notice_evictions(picture, &mut memory, &mut notes, now);
+                eviction::notice(picture, &mut memory, &mut notes, now);
             }
+            guard_refused(desired, picture, &mut memory, &mut notes);
             present(desired, picture, &mut memory, now)
         }
         (_, Err(blind)) => cannot_see(desired, blind, now),
@@ -98,12 +101,6 @@ pub fn plan(desired: &Desired, observed: &Observed, memory: &Memory, now: Timest
         step
     };
 
-    if let (Step::Wait(Stage::Implausible { message }, _), false) = (&step, was_implausible) {
-        notes.push(Because {
-            reason: Reason::GuardRefused,
-            message: message.clone(),
-        });
-    }
     let ours = picture
         .as_ref()
         .ok()
@@ -116,7 +113,7 @@ pub fn plan(desired: &Desired, observed: &Observed, memory: &Memory, now: Timest
         ),
         Step::Wait(stage, until) => (None, stage, until),
     };
-    let summary = summarise(desired, ours, stage, &mut memory, now);
+    let summary = summary::summarise(desired, ours, stage, &mut memory, now);
     if memory.process.to_replace > 0 && matches!(summary.stage, Stage::AtRest) {
         let message = format!(
             "{} evicted instances are replaced and run",
@@ -134,149 +131,6 @@ pub fn plan(desired: &Desired, observed: &Observed, memory: &Memory, now: Timest
         memory,
         summary,
         next,
-    }
-}
-
-/// Takes the answer to an action into memory. `now` is the time after the call: nothing read before it counts.
-pub fn remember(
-    desired: &Desired,
-    memory: &Memory,
-    action: &Action,
-    answer: &Answer,
-    now: Timestamp,
-) -> Memory {
-    let mut memory = memory.clone();
-    memory.process.last_write = Some(now);
-    memory.process.still = None;
-    let buying = match action {
-        Action::Create { vm_size, .. } => Some(vm_size),
-        Action::Resize {
-            vm_size,
-            proof: None,
-            ..
-        } => Some(vm_size),
-        _ => None,
-    };
-    if let Action::Create { capacity, .. } | Action::Resize { capacity, .. } = action {
-        memory.process.believed = match answer {
-            Answer::Accepted => Some(*capacity),
-            Answer::Unclear => memory
-                .process
-                .believed
-                .map(|believed| believed.max(*capacity)),
-            _ => memory.process.believed,
-        };
-    }
-    match answer {
-        Answer::Accepted => {
-            memory.process.buying = buying.cloned();
-            if buying.is_some() {
-                memory.kept.asked_spot = desired.spot;
-            }
-            match action {
-                Action::Resize { proof: Some(_), .. } => {
-                    memory.kept.asked_spot = desired.spot;
-                    let seen =
-                        Count::try_from(memory.process.spot_seen.len()).unwrap_or(Count::MAX);
-                    memory.process.leaving = seen.saturating_sub(desired.spot);
-                }
-                Action::Replace { instances, .. } => {
-                    let mut spot = memory.process.spot_seen.clone();
-                    instances.iter().for_each(|name| {
-                        spot.remove(name);
-                    });
-                    memory.process.spot_seen = spot;
-                }
-                Action::Reshape { .. } => memory.process.rejected = None,
-                // What goes with the set is not evicted.
-                Action::Remove { .. } => memory.process.spot_seen.clear(),
-                _ => {}
-            }
-        }
-        Answer::Refused(refusal) => refuse(action, buying, refusal, &mut memory, now),
-        // Whether it was done, the next look will tell; the proof that a capacity was written again does not hold without it.
-        Answer::Changed | Answer::Missing | Answer::Later(_) | Answer::Unclear => {
-            memory.process.rewrite = None
-        }
-    }
-    memory
-}
-
-fn refuse(
-    action: &Action,
-    buying: Option<&crate::units::VmSize>,
-    refusal: &Refusal,
-    memory: &mut Memory,
-    now: Timestamp,
-) {
-    memory.process.rewrite = None;
-    match (action, buying) {
-        (_, Some(vm_size)) => {
-            let closed = Closed::after(
-                vm_size.clone(),
-                refusal.clone(),
-                memory.kept.closed(vm_size),
-                now,
-            );
-            memory.kept.close(closed);
-        }
-        (Action::Reshape { model, .. }, None) => {
-            let before = memory
-                .process
-                .rejected
-                .as_ref()
-                .filter(|(hash, _)| hash == model)
-                .map(|(_, closed)| closed);
-            let closed = Closed::after(
-                crate::units::VmSize::default(),
-                refusal.clone(),
-                before,
-                now,
-            );
-            memory.process.rejected = Some((model.clone(), closed));
-        }
-        _ => {}
-    }
-}
-
-/// Learns how the last operation ended.
-fn hear(outcome: Option<&Outcome>, memory: &mut Memory, notes: &mut Vec<Because>, now: Timestamp) {
-    match outcome {
-        Some(Outcome::Succeeded) => {
-            if let Some(vm_size) = memory.process.buying.take() {
-                memory.kept.forgive(&vm_size);
-            }
-        }
-        Some(Outcome::Failed(refusal)) => {
-            memory.process.rewrite = None;
-            if let Some(vm_size) = memory.process.buying.take() {
-                let closed = Closed::after(
-                    vm_size.clone(),
-                    refusal.clone(),
-                    memory.kept.closed(&vm_size),
-                    now,
-                );
-                notes.push(refused_note(&closed));
-                memory.kept.close(closed);
-            }
-        }
-        None => {}
-    }
-}
-
-/// The note that belongs to a refusal.
-pub fn refused_note(closed: &Closed) -> Because {
-    let reason = match closed.refusal.kind {
-        RefusalKind::QuotaExceeded | RefusalKind::QuotaIsZero => Reason::QuotaExceeded,
-        RefusalKind::PriceAboveLimit => Reason::PriceAboveLimit,
-        _ => Reason::OfferingRefused,
-    };
-    Because {
-        reason,
-        message: format!(
-            "{}: {} ({})",
-            closed.vm_size, closed.refusal.message, closed.refusal.code
-        ),
     }
 }
 
@@ -416,12 +270,12 @@ fn present(desired: &Desired, picture: &Picture<'_>, memory: &mut Memory, now: T
             },
         );
     }
-    unexplained_failure(desired, picture, memory, now);
+    answers::unexplained_failure(desired, picture, memory, now);
     let still = Stillness::after(memory.process.still.take(), desired, picture);
     memory.process.still = Some(still.clone());
     memory.process.believed = capacity::believe(desired, picture, &still, memory.process.believed);
 
-    if let Some(step) = reshape(
+    if let Some(step) = rollout::reshape(
         desired,
         picture,
         &guard,
@@ -447,7 +301,7 @@ fn present(desired: &Desired, picture: &Picture<'_>, memory: &mut Memory, now: T
     }
     // Nothing is missing: refusals that have run out are forgotten, the others keep a better size closed a while.
     memory.kept.closed.retain(|closed| closed.until > now);
-    if let Some(step) = reshape(
+    if let Some(step) = rollout::reshape(
         desired,
         picture,
         &guard,
@@ -474,108 +328,29 @@ fn present(desired: &Desired, picture: &Picture<'_>, memory: &mut Memory, now: T
     wait(Stage::AtRest, now + desired.pace.rest)
 }
 
-/// Brings model and base up to date, without touching what runs. A rejected model does not stop the pool from healing under the old one.
-fn reshape(
+/// A capacity far below the instances that exist cannot be true, or not for long (autoscaler #9452 deleted 89 of 90 machines on
+/// one): said once, and nothing is done on it.
+fn guard_refused(
     desired: &Desired,
-    picture: &Picture<'_>,
-    guard: &Guard,
-    memory: &Memory,
-    now: Timestamp,
-    differs: bool,
-) -> Option<Step> {
-    let rejected = memory
-        .process
-        .rejected
-        .as_ref()
-        .is_some_and(|(model, closed)| *model == desired.model && closed.until > now);
-    if !differs || rejected {
-        return None;
-    }
-    let message = format!(
-        "the declared model or the number of regular instances ({}, was {}) changed: new instances follow it",
-        desired.regular, picture.set.base
-    );
-    Some(act(
-        Action::Reshape {
-            base: desired.regular,
-            model: desired.model.clone(),
-            guard: guard.clone(),
-        },
-        Because {
-            reason: Reason::ModelChanged,
-            message,
-        },
-    ))
-}
-
-/// A set that failed while instances are missing, with nobody left who knows why (a restart): one short back-off, counted once.
-fn unexplained_failure(
-    desired: &Desired,
-    picture: &Picture<'_>,
-    memory: &mut Memory,
-    now: Timestamp,
-) {
-    let short = picture.alive() < desired.total();
-    let known = memory.process.unexplained.as_ref() == Some(&picture.set.etag)
-        || memory
-            .kept
-            .closed(&picture.set.vm_size)
-            .is_some_and(|closed| closed.until > now);
-    if picture.set.state != Provisioning::Failed || !short || known {
-        return;
-    }
-    memory.process.unexplained = Some(picture.set.etag.clone());
-    if memory.process.last_write.is_some() && memory.process.buying.is_none() {
-        return; // Its outcome was heard, and its wait is over.
-    }
-    memory.process.buying = None;
-    let refusal = Refusal {
-        kind: RefusalKind::Unexplained,
-        code: String::new(),
-        message: "the last operation failed and its reason is not known".to_owned(),
-        request_id: String::new(),
-    };
-    let vm_size = picture.set.vm_size.clone();
-    let closed = Closed::after(vm_size.clone(), refusal, memory.kept.closed(&vm_size), now);
-    memory.kept.close(closed);
-}
-
-/// Spot instances that vanish without our doing were evicted.
-fn notice_evictions(
     picture: &Picture<'_>,
     memory: &mut Memory,
     notes: &mut Vec<Because>,
-    now: Timestamp,
 ) {
-    let held: BTreeSet<InstanceName> = picture
-        .instances
-        .iter()
-        .filter(|one| one.priority == Priority::Spot && one.phase != Phase::Stopping)
-        .map(|one| one.name.clone())
-        .collect();
-    let lost: Vec<&InstanceName> = memory.process.spot_seen.difference(&held).collect();
-    let gone = Count::try_from(lost.len()).unwrap_or(Count::MAX);
-    let evicted = gone.saturating_sub(memory.process.leaving);
-    memory.process.leaving = memory.process.leaving.saturating_sub(gone);
-    if evicted > 0 {
-        let names = lost
-            .iter()
-            .take(5)
-            .map(|name| name.as_str())
-            .collect::<Vec<_>>()
-            .join(", ");
+    let (alive, capacity) = (picture.alive(), picture.set.capacity);
+    let implausible = alive > 0
+        && capacity <= alive / 2
+        && picture.set.state.is_terminal()
+        && desired.intent == Intent::Keep;
+    if implausible && !memory.process.implausible {
+        let message = format!(
+            "capacity reads {capacity} although {alive} instances exist: the list is believed, nothing is taken away"
+        );
         notes.push(Because {
-            reason: Reason::Evicted,
-            message: format!(
-                "{evicted} Spot instances were taken away: {names}{}",
-                if lost.len() > 5 { ", …" } else { "" }
-            ),
+            reason: Reason::GuardRefused,
+            message,
         });
-        memory.kept.evictions = memory.kept.evictions.saturating_add(u64::from(evicted));
-        memory.kept.last_eviction = Some(now);
-        memory.process.to_replace = memory.process.to_replace.saturating_add(evicted);
     }
-    memory.process.spot_seen = held;
+    memory.process.implausible = implausible;
 }
 
 /// `suspend: true`: say what would be done instead of doing it.
@@ -599,57 +374,6 @@ fn only_watch(step: Step, desired: &Desired, now: Timestamp) -> Step {
             until.max(now + desired.pace.motion),
         ),
         other => other,
-    }
-}
-
-fn summarise(
-    desired: &Desired,
-    picture: Option<&Picture<'_>>,
-    stage: Stage,
-    memory: &mut Memory,
-    now: Timestamp,
-) -> Summary {
-    let refused = matches!(stage, Stage::Refused(_));
-    let blind = matches!(stage, Stage::Blind(_));
-    let counts = picture.map(|picture| Counts::of(picture, desired, memory, refused));
-    if matches!(stage, Stage::AtRest | Stage::Refused(_)) {
-        memory.kept.settled_generation = Some(desired.generation);
-    }
-    if let Some(counts) = counts.filter(|_| matches!(stage, Stage::AtRest)) {
-        memory.kept.asked_spot = counts.spot.running;
-    }
-    memory.process.blind_since = blind.then(|| memory.process.blind_since.unwrap_or(now));
-    let available = counts.as_ref().map_or(0, Counts::available);
-    let health = match memory.process.blind_since {
-        Some(since) if now - since > desired.progress_deadline => Health::Unknown { since },
-        Some(_) => Health::Unchanged,
-        None if available >= desired.min_available => {
-            memory.kept.below_since = None;
-            Health::Enough
-        }
-        None => {
-            let since = *memory.kept.below_since.get_or_insert(now);
-            if now - since > desired.progress_deadline {
-                Health::Overdue { since }
-            } else {
-                Health::Below
-            }
-        }
-    };
-    let rejected_model = memory
-        .process
-        .rejected
-        .as_ref()
-        .filter(|(model, _)| *model == desired.model)
-        .map(|(_, closed)| closed.clone());
-    let progressing = memory.kept.settled_generation != Some(desired.generation)
-        && desired.intent == Intent::Keep;
-    Summary {
-        stage,
-        counts,
-        health,
-        progressing,
-        rejected_model,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::units::{Count, Owner, Priority, Timestamp};
 
-use super::desired::Desired;
+use super::desired::{Desired, Intent};
 use super::memory::Memory;
 use super::observed::{Blind, Phase};
 use super::picture::Picture;
@@ -166,4 +166,56 @@ pub enum Health {
         /// Since when.
         since: Timestamp,
     },
+}
+
+/// Says where the pool stands, and keeps the clocks that say it over time.
+pub(super) fn summarise(
+    desired: &Desired,
+    picture: Option<&Picture<'_>>,
+    stage: Stage,
+    memory: &mut Memory,
+    now: Timestamp,
+) -> Summary {
+    let refused = matches!(stage, Stage::Refused(_));
+    let blind = matches!(stage, Stage::Blind(_));
+    let counts = picture.map(|picture| Counts::of(picture, desired, memory, refused));
+    if matches!(stage, Stage::AtRest | Stage::Refused(_)) {
+        memory.kept.settled_generation = Some(desired.generation);
+    }
+    if let Some(counts) = counts.filter(|_| matches!(stage, Stage::AtRest)) {
+        memory.kept.asked_spot = counts.spot.running;
+    }
+    memory.process.blind_since = blind.then(|| memory.process.blind_since.unwrap_or(now));
+    let available = counts.as_ref().map_or(0, Counts::available);
+    let health = match memory.process.blind_since {
+        Some(since) if now - since > desired.progress_deadline => Health::Unknown { since },
+        Some(_) => Health::Unchanged,
+        None if available >= desired.min_available => {
+            memory.kept.below_since = None;
+            Health::Enough
+        }
+        None => {
+            let since = *memory.kept.below_since.get_or_insert(now);
+            if now - since > desired.progress_deadline {
+                Health::Overdue { since }
+            } else {
+                Health::Below
+            }
+        }
+    };
+    let rejected_model = memory
+        .process
+        .rejected
+        .as_ref()
+        .filter(|(model, _)| *model == desired.model)
+        .map(|(_, closed)| closed.clone());
+    let progressing = memory.kept.settled_generation != Some(desired.generation)
+        && desired.intent == Intent::Keep;
+    Summary {
+        stage,
+        counts,
+        health,
+        progressing,
+        rejected_model,
+    }
 }

@@ -343,34 +343,6 @@ fn a_lowered_capacity_takes_spot_down_to_the_base_first_and_the_newest_or_the_ol
 }
 
 #[test]
-fn a_new_mix_changes_nothing_until_the_capacity_is_written() {
-    // [DOC] changes apply to future scale operations only.
-    let mut region = settled(Options::small(), 6, 2);
-    region
-        .patch(
-            RG,
-            "render",
-            &SetChange {
-                mix: Some(PriorityMix {
-                    base: 0,
-                    percent: 0,
-                }),
-                ..SetChange::default()
-            },
-            Precondition::None,
-        )
-        .unwrap();
-    rest(&mut region);
-    assert_eq!(
-        set(&region).alive(),
-        Split {
-            regular: 2,
-            spot: 4
-        }
-    );
-}
-
-#[test]
 fn deleting_by_name_lowers_the_capacity() {
     // [OSS autoscaler] curSize -= deleteCount
     let mut region = settled(Options::default(), 3, 1);

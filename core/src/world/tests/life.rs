@@ -189,3 +189,31 @@ fn canonical_forms_forget_when_and_under_which_names() {
     );
     assert_eq!(renaming.instance("render_ffffffff"), "gone");
 }
+
+#[test]
+fn a_new_mix_changes_nothing_until_the_capacity_is_written() {
+    // [DOC] changes apply to future scale operations only.
+    let mut region = settled(Options::small(), 6, 2);
+    region
+        .patch(
+            RG,
+            "render",
+            &SetChange {
+                mix: Some(PriorityMix {
+                    base: 0,
+                    percent: 0,
+                }),
+                ..SetChange::default()
+            },
+            Precondition::None,
+        )
+        .unwrap();
+    rest(&mut region);
+    assert_eq!(
+        set(&region).alive(),
+        Split {
+            regular: 2,
+            spot: 4
+        }
+    );
+}

@@ -1,6 +1,7 @@
 //! Each documented or recorded fact of Azure that this world claims to keep, as a sentence.
 
 mod capacity;
+mod histories;
 mod life;
 mod refusals;
 

@@ -1,0 +1,190 @@
+//! What Azure said to what was asked: accepted, declined, not heard. In goes an answer or the end of an operation, out comes
+//! what to remember of it.
+
+use super::action::{Action, Answer, Because, Reason};
+use super::desired::Desired;
+use super::memory::Memory;
+use super::observed::{Outcome, Provisioning};
+use super::picture::Picture;
+use super::refusal::{Closed, Refusal, RefusalKind};
+use crate::units::{Count, Timestamp};
+
+/// Takes the answer to an action into memory. `now` is the time after the call: nothing read before it counts.
+pub fn remember(
+    desired: &Desired,
+    memory: &Memory,
+    action: &Action,
+    answer: &Answer,
+    now: Timestamp,
+) -> Memory {
+    let mut memory = memory.clone();
+    memory.process.last_write = Some(now);
+    memory.process.still = None;
+    let buying = match action {
+        Action::Create { vm_size, .. } => Some(vm_size),
+        Action::Resize {
+            vm_size,
+            proof: None,
+            ..
+        } => Some(vm_size),
+        _ => None,
+    };
+    if let Action::Create { capacity, .. } | Action::Resize { capacity, .. } = action {
+        memory.process.believed = match answer {
+            Answer::Accepted => Some(*capacity),
+            Answer::Unclear => memory
+                .process
+                .believed
+                .map(|believed| believed.max(*capacity)),
+            _ => memory.process.believed,
+        };
+    }
+    match answer {
+        Answer::Accepted => {
+            memory.process.buying = buying.cloned();
+            if buying.is_some() {
+                memory.kept.asked_spot = desired.spot;
+            }
+            match action {
+                Action::Resize { proof: Some(_), .. } => {
+                    memory.kept.asked_spot = desired.spot;
+                    let seen =
+                        Count::try_from(memory.process.spot_seen.len()).unwrap_or(Count::MAX);
+                    memory.process.leaving = seen.saturating_sub(desired.spot);
+                }
+                Action::Replace { instances, .. } => {
+                    let mut spot = memory.process.spot_seen.clone();
+                    instances.iter().for_each(|name| {
+                        spot.remove(name);
+                    });
+                    memory.process.spot_seen = spot;
+                }
+                Action::Reshape { .. } => memory.process.rejected = None,
+                // What goes with the set is not evicted.
+                Action::Remove { .. } => memory.process.spot_seen.clear(),
+                _ => {}
+            }
+        }
+        Answer::Refused(refusal) => refuse(action, buying, refusal, &mut memory, now),
+        // Whether it was done, the next look will tell; the proof that a capacity was written again does not hold without it.
+        Answer::Changed | Answer::Missing | Answer::Later(_) | Answer::Unclear => {
+            memory.process.rewrite = None
+        }
+    }
+    memory
+}
+
+fn refuse(
+    action: &Action,
+    buying: Option<&crate::units::VmSize>,
+    refusal: &Refusal,
+    memory: &mut Memory,
+    now: Timestamp,
+) {
+    memory.process.rewrite = None;
+    match (action, buying) {
+        (_, Some(vm_size)) => {
+            let closed = Closed::after(
+                vm_size.clone(),
+                refusal.clone(),
+                memory.kept.closed(vm_size),
+                now,
+            );
+            memory.kept.close(closed);
+        }
+        (Action::Reshape { model, .. }, None) => {
+            let before = memory
+                .process
+                .rejected
+                .as_ref()
+                .filter(|(hash, _)| hash == model)
+                .map(|(_, closed)| closed);
+            let closed = Closed::after(
+                crate::units::VmSize::default(),
+                refusal.clone(),
+                before,
+                now,
+            );
+            memory.process.rejected = Some((model.clone(), closed));
+        }
+        _ => {}
+    }
+}
+
+/// Learns how the last operation ended.
+pub(super) fn hear(
+    outcome: Option<&Outcome>,
+    memory: &mut Memory,
+    notes: &mut Vec<Because>,
+    now: Timestamp,
+) {
+    match outcome {
+        Some(Outcome::Succeeded) => {
+            if let Some(vm_size) = memory.process.buying.take() {
+                memory.kept.forgive(&vm_size);
+            }
+        }
+        Some(Outcome::Failed(refusal)) => {
+            memory.process.rewrite = None;
+            if let Some(vm_size) = memory.process.buying.take() {
+                let closed = Closed::after(
+                    vm_size.clone(),
+                    refusal.clone(),
+                    memory.kept.closed(&vm_size),
+                    now,
+                );
+                notes.push(refused_note(&closed));
+                memory.kept.close(closed);
+            }
+        }
+        None => {}
+    }
+}
+
+/// The note that belongs to a refusal.
+pub fn refused_note(closed: &Closed) -> Because {
+    let reason = match closed.refusal.kind {
+        RefusalKind::QuotaExceeded | RefusalKind::QuotaIsZero => Reason::QuotaExceeded,
+        RefusalKind::PriceAboveLimit => Reason::PriceAboveLimit,
+        _ => Reason::OfferingRefused,
+    };
+    Because {
+        reason,
+        message: format!(
+            "{}: {} ({})",
+            closed.vm_size, closed.refusal.message, closed.refusal.code
+        ),
+    }
+}
+
+/// A set that failed while instances are missing, with nobody left who knows why (a restart): one short back-off, counted once.
+pub(super) fn unexplained_failure(
+    desired: &Desired,
+    picture: &Picture<'_>,
+    memory: &mut Memory,
+    now: Timestamp,
+) {
+    let short = picture.alive() < desired.total();
+    let known = memory.process.unexplained.as_ref() == Some(&picture.set.etag)
+        || memory
+            .kept
+            .closed(&picture.set.vm_size)
+            .is_some_and(|closed| closed.until > now);
+    if picture.set.state != Provisioning::Failed || !short || known {
+        return;
+    }
+    memory.process.unexplained = Some(picture.set.etag.clone());
+    if memory.process.last_write.is_some() && memory.process.buying.is_none() {
+        return; // Its outcome was heard, and its wait is over.
+    }
+    memory.process.buying = None;
+    let refusal = Refusal {
+        kind: RefusalKind::Unexplained,
+        code: String::new(),
+        message: "the last operation failed and its reason is not known".to_owned(),
+        request_id: String::new(),
+    };
+    let vm_size = picture.set.vm_size.clone();
+    let closed = Closed::after(vm_size.clone(), refusal, memory.kept.closed(&vm_size), now);
+    memory.kept.close(closed);
+}

@@ -1,0 +1,43 @@
+//! A changed model: it reaches the scale set, and from there new instances only.
+
+use super::action::{Action, Because, Reason};
+use super::desired::Desired;
+use super::guard::Guard;
+use super::memory::Memory;
+use super::picture::Picture;
+use super::{Step, act};
+use crate::units::Timestamp;
+
+/// Brings model and base up to date, without touching what runs. A rejected model does not stop the pool from healing under the old one.
+pub(super) fn reshape(
+    desired: &Desired,
+    picture: &Picture<'_>,
+    guard: &Guard,
+    memory: &Memory,
+    now: Timestamp,
+    differs: bool,
+) -> Option<Step> {
+    let rejected = memory
+        .process
+        .rejected
+        .as_ref()
+        .is_some_and(|(model, closed)| *model == desired.model && closed.until > now);
+    if !differs || rejected {
+        return None;
+    }
+    let message = format!(
+        "the declared model or the number of regular instances ({}, was {}) changed: new instances follow it",
+        desired.regular, picture.set.base
+    );
+    Some(act(
+        Action::Reshape {
+            base: desired.regular,
+            model: desired.model.clone(),
+            guard: guard.clone(),
+        },
+        Because {
+            reason: Reason::ModelChanged,
+            message,
+        },
+    ))
+}

@@ -1,0 +1,123 @@
+//! Random histories in every reading of Azure: whatever is asked in whatever order, the world stays consistent and comes
+//! to rest.
+
+use super::*;
+use chance::Chance;
+
+fn any<T: Clone>(chance: &mut Chance, of: &[T]) -> T {
+    of[chance.below(of.len() as u64) as usize].clone()
+}
+
+fn reading(chance: &mut Chance) -> Options {
+    let falls = [
+        CapacityFalls::AtOnce,
+        CapacityFalls::Late(vec![0, 5_000, 60_000]),
+        CapacityFalls::Never,
+    ];
+    Options {
+        capacity_after_eviction: any(chance, &falls),
+        capacity_after_delete: any(chance, &falls),
+        eviction_moves_etag: any(chance, &[true, false]),
+        capacity_write: any(chance, &[CapacityWrite::Delta, CapacityWrite::Level]),
+        take_first: any(chance, &[TakeFirst::Newest, TakeFirst::Oldest]),
+        no_capacity: any(
+            chance,
+            &[NoCapacity::Synchronous, NoCapacity::InsideOperation],
+        ),
+        concurrent: any(chance, &[Concurrent::Refused, Concurrent::Preempts]),
+        operation_waits_for_instances: any(chance, &[true, false]),
+        failing_boots: any(chance, &[0, 200]),
+        ..any(chance, &[Options::default(), Options::small()])
+    }
+}
+
+fn step(region: &mut Region, chance: &mut Chance) {
+    let n = chance.below(12) as u32;
+    let names: Vec<String> = region
+        .set(RG, "render")
+        .map_or_else(Vec::new, |s| s.instances.keys().cloned().collect());
+    match chance.below(9) {
+        0 => drop(region.put(RG, "render", &pool(n, n.min(2)), Precondition::None)),
+        1 => drop(region.patch(RG, "render", &capacity(n), Precondition::None)),
+        2 => drop(region.evict_some(RG, "render", n as usize)),
+        3 if !names.is_empty() => {
+            drop(region.delete_instances(RG, "render", &[&any(chance, &names)]))
+        }
+        4 if !names.is_empty() => drop(region.delete_instance(RG, &any(chance, &names))),
+        5 if !names.is_empty() => drop(region.simulate_eviction(RG, &any(chance, &names))),
+        6 => region.limit_capacity(
+            "Standard_D4s_v5",
+            None,
+            Priority::Spot,
+            any(chance, &[None, Some(0), Some(2)]),
+        ),
+        7 if n == 0 => drop(region.delete_set(RG, "render", Precondition::None)),
+        _ => region.advance(region.now() + chance.below(90_000)),
+    }
+}
+
+fn consistent(region: &Region, seed: u64) {
+    assert!(
+        region.next_event().is_none_or(|at| at > region.now()),
+        "seed {seed}"
+    );
+    let holding = region
+        .operations
+        .values()
+        .filter(|o| o.running() && o.kind != OperationKind::DeleteInstance);
+    assert!(
+        holding.count() <= region.sets.len(),
+        "seed {seed}: one write at a time"
+    );
+    for instance in region.sets.values().flat_map(|s| s.instances.values()) {
+        let evicted = matches!(
+            instance.phase,
+            Phase::Noticed { .. } | Phase::Deleting { evicted: true, .. }
+        );
+        assert!(
+            !evicted || instance.priority == Priority::Spot,
+            "seed {seed}: a regular instance was evicted"
+        );
+    }
+    let canonical = region.canonical().0;
+    assert_eq!(canonical, canonical.canonical().0, "seed {seed}");
+    let ahead = |r: &Region| r.next_event().map(|at| at - r.now());
+    assert_eq!(
+        ahead(&canonical),
+        ahead(region),
+        "seed {seed}: the canonical form lives on alike"
+    );
+}
+
+#[test]
+fn every_history_stays_consistent_and_comes_to_rest() {
+    for seed in 0..2_000 {
+        let mut chance = Chance::new(seed);
+        let mut region = Region::new(seed, reading(&mut chance));
+        for _ in 0..60 {
+            step(&mut region, &mut chance);
+            consistent(&region, seed);
+        }
+        rest(&mut region);
+        consistent(&region, seed);
+        assert!(
+            region.operations.values().all(|o| !o.running()),
+            "seed {seed}: an operation never ends"
+        );
+        for set in region.sets.values() {
+            let state = set.provisioning_state();
+            assert!(
+                matches!(
+                    state,
+                    ProvisioningState::Succeeded | ProvisioningState::Failed
+                ),
+                "seed {seed}: {state:?}"
+            );
+            assert_eq!(
+                set.instances.len() as u32,
+                set.alive().total(),
+                "seed {seed}: an instance never goes"
+            );
+        }
+    }
+}
