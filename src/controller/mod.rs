@@ -55,6 +55,9 @@ const GRACE: Duration = Duration::from_secs(10);
 /// Between two looks for the definition, while it is not installed.
 const DEFINITION_PAUSE: Duration = Duration::from_secs(2);
 
+/// What is missing, and the command that brings it.
+const DEFINITION_MISSING: &str = "the CustomResourceDefinition of SpotPool is not installed: waiting for it (spotpool crd | kubectl apply --server-side -f -)";
+
 /// The installation's choices.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -182,12 +185,14 @@ async fn wait_for_definition(client: &Client, namespace: Option<&str>) -> Result
         let message = match kubernetes::bounded("list SpotPools", pools.list_metadata(&one)).await {
             Ok(_) => return Ok(()),
             Err(error) if error.code() == Some(403) => {
-                let scope = namespace.map_or_else(String::new, |name| format!(" in namespace {name}"));
-                return Err(Error::Forbidden { scope, message: error.to_string() });
+                let scope =
+                    namespace.map_or_else(String::new, |name| format!(" in namespace {name}"));
+                return Err(Error::Forbidden {
+                    scope,
+                    message: error.to_string(),
+                });
             }
-            Err(error) if error.code() == Some(404) => {
-                "the CustomResourceDefinition of SpotPool is not installed: waiting for it (spotpool crd | kubectl apply --server-side -f -)".to_owned()
-            }
+            Err(error) if error.code() == Some(404) => DEFINITION_MISSING.to_owned(),
             Err(error) => format!("{error}: waiting for the Kubernetes API"),
         };
         if said != message {

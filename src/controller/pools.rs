@@ -12,6 +12,7 @@ use spotpool_core::planner::{Memory, Refusal};
 use crate::api::SpotPoolStatus;
 use crate::cloud::OperationRef;
 
+use super::events::Happening;
 use super::restore::kept;
 
 /// One pool's memory.
@@ -26,6 +27,8 @@ pub struct PoolState {
     pub applied: SpotPoolStatus,
     /// Why Azure last declined to delete the scale set, and how often in a row.
     pub stuck: Option<Stuck>,
+    /// What happened and could not be told, because the Kubernetes API was silent.
+    pub untold: Vec<Happening>,
     /// What was logged last while waiting, so that a wait is logged once and not at each look.
     pub logged: String,
     /// The kind of blindness that was reported last, for the same reason.

@@ -125,6 +125,9 @@ async fn let_go(
     Ok(Next::await_change())
 }
 
+/// So many happenings are kept for an API server that is silent.
+const MOST_UNTOLD: usize = 20;
+
 async fn say(
     pool: &SpotPool,
     resolved: &Resolved,
@@ -144,8 +147,15 @@ async fn say(
     };
     let new = status::status(&report, &state.applied);
     let written = write(pool, new, state, context).await;
-    for happening in &turn.happenings {
-        context.events.publish(pool, happening).await;
+    state.untold.extend(turn.happenings.iter().cloned());
+    if written.as_ref().is_err_and(|error| error.code().is_none()) {
+        // The API server is away: what it would not hear now is told later, and Azure is not kept waiting for it.
+        let surplus = state.untold.len().saturating_sub(MOST_UNTOLD);
+        state.untold.drain(..surplus);
+        return written;
+    }
+    for happening in std::mem::take(&mut state.untold) {
+        context.events.publish(pool, &happening).await;
     }
     written
 }

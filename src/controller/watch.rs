@@ -19,7 +19,7 @@ use kube::{Api, ResourceExt as _};
 
 use crate::api::{REQUESTED_AT_ANNOTATION, SpotPool};
 
-use super::Context;
+use super::{Context, DEFINITION_MISSING};
 
 /// A SpotPool, or the reason why it cannot be read.
 pub type Guarded = DeserializeGuard<SpotPool>;
@@ -71,7 +71,28 @@ fn what_matters(pool: &Guarded) -> Option<u64> {
 
 fn complain(error: &watcher::Error, context: &Context) {
     context.metrics.watch_failed();
-    tracing::warn!(%error, "the watch on SpotPools failed and is begun again");
+    let text = in_words(error);
+    // After its events have aged out the API server asks for a new list: daily business.
+    if matches!(error, watcher::Error::WatchError(_)) {
+        tracing::debug!("the watch on SpotPools ended and is begun again: {text}");
+    } else {
+        tracing::warn!("the watch on SpotPools failed and is begun again: {text}");
+    }
+}
+
+/// What the API server said, without its whole answer.
+fn in_words(error: &watcher::Error) -> String {
+    let status = match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchFailed(kube::Error::Api(status))
+        | watcher::Error::WatchError(status) => status,
+        other => return other.to_string(),
+    };
+    match status.code {
+        404 => DEFINITION_MISSING.to_owned(),
+        code => format!("{} ({code})", status.message),
+    }
 }
 
 /// Who is there: forgets what is gone, and tells when the first list is complete.

@@ -293,3 +293,27 @@ async fn a_locked_scale_set_is_told_once_and_asked_for_less_and_less() {
     let (turn, _) = bench.turn().await;
     assert_eq!(turn.summary.stage, Stage::Gone);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_changed_template_is_not_called_current_before_azure_has_it() {
+    let mut bench = Bench::new(farm());
+    bench.settle().await;
+    bench.pool.metadata.generation = Some(2);
+    bench.pool.spec.suspend = true;
+    bench
+        .pool
+        .spec
+        .template
+        .tags
+        .insert("team".to_owned(), "render".to_owned());
+    let (_, said) = bench.turn().await;
+    assert_eq!(
+        brief(&said, ConditionType::UpToDate),
+        "False NewInstancesOnly"
+    );
+    assert_eq!(said.up_to_date_replicas, Some(0));
+    assert!(
+        message(&said, ConditionType::Suspended).contains("would do: "),
+        "{said:?}"
+    );
+}
