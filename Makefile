@@ -34,6 +34,13 @@ conformance: ## let Microsoft's own Python SDK drive the simulator (installs it 
 
 # ---- demo ------------------------------------------------------------------------
 
+.PHONY: demo
+demo: ## watch a pool heal: real Kubernetes, simulated Azure, a third of the Spot instances evicted (KEEP=1 leaves it up)
+	@echo "Building spotpool (a first build takes a few minutes on two cores) ..." >&2
+	@cargo build --quiet --bin spotpool --example demo
+	@tests/control-plane/prepare.sh >/dev/null
+	@target/debug/examples/demo
+
 # ---- what the tests stand on -----------------------------------------------------
 
 .PHONY: control-plane

@@ -150,6 +150,15 @@ impl Machine {
         process.wait(Duration::from_secs(20)).await
     }
 
+    /// Leaves everything running after the handle is gone.
+    pub fn leave_running(self) -> super::control_plane::LeftRunning {
+        let mut left = self.plane.leave_running();
+        left.processes.push(self.azure.leave_running());
+        left.processes
+            .extend(self.controller.map(Process::leave_running));
+        left
+    }
+
     /// Its number for the operating system.
     pub fn controller_pid(&self) -> Option<u32> {
         self.controller.as_ref().map(Process::id)
@@ -460,6 +469,13 @@ impl Set {
     pub fn running(&self, priority: &str) -> usize {
         self.instances()
             .filter(|one| one["priority"] == priority && one["state"] == "running")
+            .count()
+    }
+
+    /// How many of a priority are being created.
+    pub fn starting(&self, priority: &str) -> usize {
+        self.instances()
+            .filter(|one| one["priority"] == priority && one["state"] == "creating")
             .count()
     }
 
