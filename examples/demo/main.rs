@@ -168,7 +168,7 @@ fn leave(machine: Machine) {
     println!("  kubectl delete spotpool {POOL}");
     println!("Stop it:");
     println!(
-        "  kill -- {}; rm -r {}",
+        "  kill -KILL -- {}; rm -r {}",
         groups.join(" "),
         left.directory.display()
     );

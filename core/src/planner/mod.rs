@@ -24,6 +24,7 @@ pub mod summary;
 
 pub use action::{Action, Answer, Because, Reason};
 pub use answers::{refused_note, remember};
+pub use capacity::closed_until;
 pub use desired::{Desired, Intent, Pace};
 pub use guard::{Guard, Proof};
 pub use memory::{Kept, Memory, Process};
