@@ -26,6 +26,8 @@ pub struct Settings {
     pub settle: &'static str,
     /// `--motion`.
     pub motion: &'static str,
+    /// `--log`.
+    pub log: &'static str,
     /// More arguments for the simulator.
     pub simulator: Vec<String>,
 }
@@ -38,6 +40,7 @@ impl Default for Settings {
             look_every: "500ms",
             settle: "1s",
             motion: "100ms",
+            log: "info,spotpool=debug",
             simulator: Vec::new(),
         }
     }
@@ -112,7 +115,7 @@ impl Machine {
             .args(["--look-every", self.settings.look_every])
             .args(["--settle", self.settings.settle])
             .args(["--motion", self.settings.motion])
-            .args(["--log", "info,spotpool=debug"])
+            .args(["--log", self.settings.log])
             .env("KUBECONFIG", &self.kubeconfig);
         let log = self.plane.directory().join("controller.log");
         let mut process = Process::start("spotpool controller", command, &log)?;
@@ -398,6 +401,17 @@ impl Azure {
             .text()
             .await?;
         Ok(serde_json::from_str(&text)?)
+    }
+
+    /// The same, with the events after number `since` only.
+    ///
+    /// # Errors
+    /// If it does not answer.
+    pub async fn state_since(&self, since: u64) -> Result<Value> {
+        let url = format!("{}/control/state?since={since}", self.url);
+        Ok(serde_json::from_str(
+            &self.http.get(url).send().await?.text().await?,
+        )?)
     }
 
     /// One scale set; empty when there is none.
