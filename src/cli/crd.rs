@@ -78,3 +78,29 @@ fn whole_numbers(value: Value) -> Value {
         other => other,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+
+    use super::*;
+
+    #[test]
+    fn the_committed_definition_is_current() {
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/crds/spotpool.io_spotpools.yaml"
+        );
+        let committed = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(
+            committed == crd_yaml().unwrap(),
+            "crds/ is not what src/api says: run `make generate`"
+        );
+    }
+
+    #[test]
+    fn the_yaml_reads_back_as_the_same_definition() {
+        let read: CustomResourceDefinition = serde_saphyr::from_str(&crd_yaml().unwrap()).unwrap();
+        assert_eq!(read, api::crd());
+    }
+}

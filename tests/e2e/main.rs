@@ -8,6 +8,7 @@ mod bad_days;
 mod chart;
 mod control_plane_test;
 mod crash;
+mod documents;
 mod pool;
 mod prepare_test;
 mod validation;
