@@ -28,11 +28,24 @@ check: ## formatting and lints, without tests
 .PHONY: laws
 laws: ## the laws at length: every small world, a million random histories (about half an hour)
 	SPOTPOOL_L1=full SPOTPOOL_HISTORIES=1000000 cargo test --release -p spotpool-core --test exhaustive --test histories --test mutants -- --nocapture
+
+.PHONY: bench
+bench: ## figures: plans a second; a hundred pools at rest; how soon an eviction is answered (a release build and five minutes)
+	@tests/control-plane/prepare.sh >/dev/null
+	cargo bench --bench planner --bench pools
+
 .PHONY: conformance
 conformance: ## let Microsoft's own Python SDK drive the simulator (installs it into target/conformance)
 	@tests/conformance/run
 
 # ---- demo ------------------------------------------------------------------------
+
+.PHONY: demo
+demo: ## watch a pool heal: real Kubernetes, simulated Azure, a third of the Spot instances evicted (KEEP=1 leaves it up)
+	@echo "Building spotpool (a first build takes a few minutes on two cores) ..." >&2
+	@cargo build --quiet --bin spotpool --example demo
+	@tests/control-plane/prepare.sh >/dev/null
+	@target/debug/examples/demo
 
 # ---- what the tests stand on -----------------------------------------------------
 

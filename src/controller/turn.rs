@@ -4,10 +4,10 @@
 //! changed in place as soon as an answer is there, so that nothing is lost when saying it fails.
 
 use spotpool_core::planner::{
-    Action, Answer, Because, Blind, Closed, Plan, Refusal, Stage, Summary, plan, refused_note,
-    remember,
+    Action, Answer, Because, Blind, Plan, Refusal, Stage, Summary, closed_until, plan,
+    refused_note, remember,
 };
-use spotpool_core::units::{Millis, Timestamp, VmSize};
+use spotpool_core::units::{Millis, Timestamp};
 
 use crate::api::{EventReason, LastAction};
 use crate::clock::Clock;
@@ -166,8 +166,8 @@ impl Turn {
                     self.happenings
                         .push(Happening::of(&refused_note(closed), word));
                 }
-                if let Some(closed) = first_to_open(&kept.closed, &resolved.desired.vm_sizes, now) {
-                    self.summary.stage = Stage::Refused(closed.clone());
+                if let Some(closed) = closed_until(&resolved.desired, &state.memory, now) {
+                    self.summary.stage = Stage::Refused(closed);
                 }
             }
             Action::Reshape { .. } => {
@@ -257,29 +257,6 @@ fn log_decision(pool: &str, action: &Action, because: &Because, receipt: &Receip
             );
         }
     }
-}
-
-/// The refusal that ends first, when none of the sizes may be asked for now.
-fn first_to_open<'a>(closed: &'a [Closed], sizes: &[VmSize], now: Timestamp) -> Option<&'a Closed> {
-    let shut = |closed: &&Closed| closed.until > now;
-    let general = closed
-        .iter()
-        .filter(shut)
-        .filter(|closed| !closed.refusal.kind.is_about_the_size())
-        .max_by_key(|closed| closed.until);
-    if general.is_some() {
-        return general;
-    }
-    let by_size: Option<Vec<&Closed>> = sizes
-        .iter()
-        .map(|size| {
-            closed
-                .iter()
-                .filter(shut)
-                .find(|closed| &closed.vm_size == size)
-        })
-        .collect();
-    by_size?.into_iter().min_by_key(|closed| closed.until)
 }
 
 /// What is waited for: a key that changes when the wait does, and a sentence.

@@ -124,6 +124,11 @@ pub fn delete_instances(
         .filter_map(Value::as_str)
         .collect();
     let operation = exchange.state.region.delete_instances(group, name, &ids)?;
+    if let Some(record) = exchange.state.sets.get_mut(&SetKey::new(group, name)) {
+        record.asked = record
+            .asked
+            .saturating_sub(u32::try_from(ids.len()).unwrap_or(u32::MAX));
+    }
     let reply = Reply::empty(202).with("x-ms-request-charge", ids.len().to_string());
     Ok(operations::announce(exchange, reply, operation, true))
 }

@@ -26,6 +26,8 @@ pub struct Settings {
     pub settle: &'static str,
     /// `--motion`.
     pub motion: &'static str,
+    /// `--log`.
+    pub log: &'static str,
     /// More arguments for the simulator.
     pub simulator: Vec<String>,
 }
@@ -38,6 +40,7 @@ impl Default for Settings {
             look_every: "500ms",
             settle: "1s",
             motion: "100ms",
+            log: "info,spotpool=debug",
             simulator: Vec::new(),
         }
     }
@@ -112,7 +115,7 @@ impl Machine {
             .args(["--look-every", self.settings.look_every])
             .args(["--settle", self.settings.settle])
             .args(["--motion", self.settings.motion])
-            .args(["--log", "info,spotpool=debug"])
+            .args(["--log", self.settings.log])
             .env("KUBECONFIG", &self.kubeconfig);
         let log = self.plane.directory().join("controller.log");
         let mut process = Process::start("spotpool controller", command, &log)?;
@@ -148,6 +151,15 @@ impl Machine {
         let mut process = self.controller.take().ok_or("there is no controller")?;
         process.terminate()?;
         process.wait(Duration::from_secs(20)).await
+    }
+
+    /// Leaves everything running after the handle is gone.
+    pub fn leave_running(self) -> super::control_plane::LeftRunning {
+        let mut left = self.plane.leave_running();
+        left.processes.push(self.azure.leave_running());
+        left.processes
+            .extend(self.controller.map(Process::leave_running));
+        left
     }
 
     /// Its number for the operating system.
@@ -391,6 +403,17 @@ impl Azure {
         Ok(serde_json::from_str(&text)?)
     }
 
+    /// The same, with the events after number `since` only.
+    ///
+    /// # Errors
+    /// If it does not answer.
+    pub async fn state_since(&self, since: u64) -> Result<Value> {
+        let url = format!("{}/control/state?since={since}", self.url);
+        Ok(serde_json::from_str(
+            &self.http.get(url).send().await?.text().await?,
+        )?)
+    }
+
     /// One scale set; empty when there is none.
     ///
     /// # Errors
@@ -460,6 +483,13 @@ impl Set {
     pub fn running(&self, priority: &str) -> usize {
         self.instances()
             .filter(|one| one["priority"] == priority && one["state"] == "running")
+            .count()
+    }
+
+    /// How many of a priority are being created.
+    pub fn starting(&self, priority: &str) -> usize {
+        self.instances()
+            .filter(|one| one["priority"] == priority && one["state"] == "creating")
             .count()
     }
 

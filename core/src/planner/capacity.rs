@@ -164,6 +164,11 @@ pub(super) fn believe(
     }
 }
 
+/// The refusal that keeps everything from being bought now, if there is one: of those, the one that ends first.
+pub fn closed_until(desired: &Desired, memory: &Memory, now: Timestamp) -> Option<Closed> {
+    open_size(desired, memory, now).err()
+}
+
 /// The best size that may be asked for now, or the refusal that ends first.
 pub(super) fn open_size(
     desired: &Desired,

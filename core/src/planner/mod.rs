@@ -24,6 +24,7 @@ pub mod summary;
 
 pub use action::{Action, Answer, Because, Reason};
 pub use answers::{refused_note, remember};
+pub use capacity::closed_until;
 pub use desired::{Desired, Intent, Pace};
 pub use guard::{Guard, Proof};
 pub use memory::{Kept, Memory, Process};
@@ -183,8 +184,13 @@ fn absent(desired: &Desired, memory: &Memory, now: Timestamp) -> Step {
                 desired.regular,
                 memory.kept.closed(&vm_size),
             );
+            let part = if capacity < desired.total() {
+                format!(", {capacity} of them to begin with")
+            } else {
+                String::new()
+            };
             let message = format!(
-                "no scale set yet: create it with {capacity} of {} Spot and {} regular instances",
+                "no scale set yet: create it with {} Spot and {} regular instances{part}",
                 desired.spot, desired.regular
             );
             let action = Action::Create {

@@ -317,7 +317,7 @@ fn mend(twin: &mut Twin, forever: Forever, planner: Planner<'_>) -> Option<Broke
 fn reaches_regular(twin: &mut Twin, planner: Planner<'_>) -> Option<Broken> {
     let end = twin.region.now() + PATIENCE;
     while twin.region.now() < end {
-        if let Some(broken) = super::step(twin, planner) {
+        if let Some(broken) = super::healing::step(twin, planner) {
             return Some(broken);
         }
         if twin.sound().regular == twin.desired.regular && twin.kinds().spot <= twin.desired.spot {

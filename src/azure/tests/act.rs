@@ -5,7 +5,10 @@ use spotpool_core::planner::RefusalKind;
 use spotpool_core::units::{Etag, InstanceName};
 
 fn action(desired: &Desired, observed: &Observed) -> Action {
-    planned(desired, observed, &Memory::default(), START)
+    // A planner that has just started would wait for a second reading of the capacity; here only the request matters.
+    let mut memory = Memory::default();
+    memory.process.believed = Some(0);
+    planned(desired, observed, &memory, START)
         .action
         .map(|(action, _)| action)
         .unwrap()

@@ -1,0 +1,332 @@
+//! What a hundred pools cost at rest, and how soon an eviction is answered: the real controller on a real control plane, with Azure simulated.
+//!
+//! Azure's time runs ten times faster, and the controller is given a tenth of its default times, so that all figures in
+//! simulated seconds are those of the defaults. `SPOTPOOL_BENCH_JSON=FILE` writes the figures for machines.
+
+#[path = "../tests/harness/mod.rs"]
+mod harness;
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use harness::machine::{Machine, Settings, manifest};
+use harness::{Result, error};
+use k8s_openapi::jiff::Timestamp;
+use serde_json::{Value, json};
+
+const POOLS: usize = 100;
+const SPOT: usize = 3;
+const SPEED: f64 = 10.0;
+const REST: Duration = Duration::from_secs(60);
+
+fn main() -> ExitCode {
+    // `cargo bench` passes flags that are criterion's.
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("pools: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(measure()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("pools: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn measure() -> Result<()> {
+    let settings = Settings {
+        speed: SPEED,
+        look_every: "3s",
+        settle: "6s",
+        motion: "500ms",
+        log: "warn",
+        ..Settings::default()
+    };
+    let machine = Machine::start(settings).await?;
+    eprintln!("creating {POOLS} pools of {SPOT} Spot instances ...");
+    // Only while they are created: a hundred at once is not what is measured.
+    machine
+        .azure
+        .control("world", &json!({"throttle": false}))
+        .await?;
+    for n in 0..POOLS {
+        machine
+            .apply(&manifest(&name(n), u32::try_from(SPOT)?, 0))
+            .await?;
+    }
+    all_run(&machine).await?;
+    tokio::time::sleep(Duration::from_secs(15)).await;
+    machine
+        .azure
+        .control("world", &json!({"throttle": true}))
+        .await?;
+
+    eprintln!(
+        "{} simulated minutes of rest ...",
+        REST.as_secs_f64() * SPEED / 60.0
+    );
+    let rest = at_rest(&machine).await?;
+    eprintln!("{POOLS} evictions ...");
+    let answers = evictions(&machine).await?;
+    report(&rest, &answers)
+}
+
+fn name(n: usize) -> String {
+    format!("pool-{n:03}")
+}
+
+async fn all_run(machine: &Machine) -> Result<()> {
+    let started = Instant::now();
+    loop {
+        let state = machine.azure.state().await?;
+        let sets = state["scaleSets"].as_array().map_or(&[][..], Vec::as_slice);
+        let whole = |set: &&Value| {
+            let instances = set["instances"].as_array().map_or(&[][..], Vec::as_slice);
+            instances.len() == SPOT
+                && instances.iter().all(|one| one["state"] == "running")
+                && set["provisioningState"] == "Succeeded"
+        };
+        let done = sets.iter().filter(whole).count();
+        if done == POOLS {
+            return Ok(());
+        }
+        if started.elapsed() > Duration::from_secs(180) {
+            return Err(error(format!(
+                "only {done} of {POOLS} pools are whole after three minutes"
+            )));
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+struct Rest {
+    reads: u64,
+    writes: u64,
+    throttled: u64,
+    cpu_seconds: f64,
+    resident_mib: f64,
+    peak_mib: f64,
+}
+
+async fn at_rest(machine: &Machine) -> Result<Rest> {
+    let pid = machine.controller_pid().ok_or("no controller")?;
+    let (calls, cpu, throttled) = (
+        calls(machine).await?,
+        cpu_seconds(pid)?,
+        throttled(machine).await?,
+    );
+    tokio::time::sleep(REST).await;
+    let after = self::calls(machine).await?;
+    Ok(Rest {
+        reads: after.0 - calls.0,
+        writes: after.1 - calls.1,
+        throttled: self::throttled(machine).await? - throttled,
+        cpu_seconds: cpu_seconds(pid)? - cpu,
+        resident_mib: memory_mib(pid, "VmRSS:")?,
+        peak_mib: memory_mib(pid, "VmHWM:")?,
+    })
+}
+
+async fn calls(machine: &Machine) -> Result<(u64, u64)> {
+    let state = machine.azure.state().await?;
+    let count = |kind: &str| state["calls"][kind].as_u64().unwrap_or(0);
+    Ok((count("reads"), count("writes") + count("deletes")))
+}
+
+async fn throttled(machine: &Machine) -> Result<u64> {
+    let page = machine.metrics_page("metrics").await?;
+    let line = page
+        .lines()
+        .find(|line| line.starts_with("spotpool_azure_throttled_total"));
+    Ok(line
+        .and_then(|line| line.rsplit(' ').next())
+        .and_then(|number| number.parse().ok())
+        .unwrap_or(0))
+}
+
+/// User and system time of a process; the kernel counts in hundredths of a second.
+fn cpu_seconds(pid: u32) -> Result<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let after_name = stat.rsplit(')').next().unwrap_or_default();
+    let field = |n: usize| {
+        after_name
+            .split_whitespace()
+            .nth(n)
+            .and_then(|text| text.parse::<f64>().ok())
+            .unwrap_or(0.0)
+    };
+    Ok((field(11) + field(12)) / 100.0)
+}
+
+fn memory_mib(pid: u32, what: &str) -> Result<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status
+        .lines()
+        .find(|line| line.starts_with(what))
+        .unwrap_or_default();
+    let kib: f64 = line
+        .split_whitespace()
+        .nth(1)
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(0.0);
+    Ok(kib / 1024.0)
+}
+
+/// Simulated seconds of one eviction.
+struct Answered {
+    /// From the notice to the instance being gone and the capacity fallen: Azure's part.
+    azure: f64,
+    /// From then to the request for a replacement: ours.
+    ours: f64,
+}
+
+async fn evictions(machine: &Machine) -> Result<Vec<Answered>> {
+    let mut record = Record {
+        since: machine.azure.state().await?["events"]
+            .as_array()
+            .and_then(|all| all.last()?["number"].as_u64())
+            .unwrap_or(0),
+        ..Record::default()
+    };
+    for n in 0..POOLS {
+        machine.azure.evict(&name(n), 1).await?;
+        // Not a whole part of the interval between looks, so that evictions fall on all moments of it.
+        tokio::time::sleep(Duration::from_millis(773)).await;
+        record.read(machine).await?;
+    }
+    let started = Instant::now();
+    while record.answered().len() < POOLS {
+        if started.elapsed() > Duration::from_secs(60) {
+            return Err(error(format!(
+                "only {} of {POOLS} evictions were answered",
+                record.answered().len()
+            )));
+        }
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        record.read(machine).await?;
+    }
+    all_run(machine).await?;
+    Ok(record.answered())
+}
+
+/// What happened to each scale set, in this machine's milliseconds.
+#[derive(Default)]
+struct Record {
+    since: u64,
+    noticed: BTreeMap<String, f64>,
+    ready: BTreeMap<String, f64>,
+    asked: BTreeMap<String, f64>,
+}
+
+impl Record {
+    async fn read(&mut self, machine: &Machine) -> Result<()> {
+        let state = machine.azure.state_since(self.since).await?;
+        for event in state["events"].as_array().into_iter().flatten() {
+            self.since = self.since.max(event["number"].as_u64().unwrap_or(0));
+            let set = event["scaleSet"].as_str().unwrap_or_default().to_owned();
+            let at = event["time"]
+                .as_str()
+                .and_then(|time| time.parse::<Timestamp>().ok())
+                .map_or(0.0, |at| at.as_millisecond() as f64);
+            match event["kind"].as_str() {
+                Some("EvictionNoticed") => _ = self.noticed.insert(set, at),
+                Some("InstanceGone" | "CapacityFell") if !self.asked.contains_key(&set) => {
+                    _ = self.ready.insert(set, at)
+                }
+                Some("CapacityWritten") if self.noticed.contains_key(&set) => {
+                    _ = self.asked.entry(set).or_insert(at)
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn answered(&self) -> Vec<Answered> {
+        let simulated = |from: f64, to: f64| (to - from) * SPEED / 1000.0;
+        let of = |(set, asked): (&String, &f64)| {
+            let (noticed, ready) = (self.noticed.get(set)?, self.ready.get(set)?);
+            Some(Answered {
+                azure: simulated(*noticed, *ready),
+                ours: simulated(*ready, *asked),
+            })
+        };
+        self.asked.iter().filter_map(of).collect()
+    }
+}
+
+fn percentile(values: impl Iterator<Item = f64>, percent: usize) -> f64 {
+    let mut sorted: Vec<f64> = values.collect();
+    sorted.sort_by(f64::total_cmp);
+    let rank = (sorted.len() * percent).div_ceil(100).max(1);
+    sorted.get(rank - 1).copied().unwrap_or(0.0)
+}
+
+fn report(rest: &Rest, answers: &[Answered]) -> Result<()> {
+    let minutes = REST.as_secs_f64() * SPEED / 60.0;
+    let per_pool = |calls: u64| calls as f64 / POOLS as f64;
+    let an_hour = per_pool(rest.reads) * 60.0 / minutes;
+    let both = |of: fn(&Answered) -> f64| {
+        (
+            percentile(answers.iter().map(of), 50),
+            percentile(answers.iter().map(of), 99),
+        )
+    };
+    let (azure, ours, whole) = (
+        both(|one| one.azure),
+        both(|one| one.ours),
+        both(|one| one.azure + one.ours),
+    );
+    println!("{POOLS} pools at rest, {minutes:.0} simulated minutes");
+    println!(
+        "  Azure reads a pool             {:>8.1}   ({an_hour:.0} an hour)",
+        per_pool(rest.reads)
+    );
+    println!(
+        "  Azure writes a pool            {:>8.1}",
+        per_pool(rest.writes)
+    );
+    println!("  answers 429                    {:>8}", rest.throttled);
+    println!(
+        "  controller, CPU                {:>8.2} s  ({:.2} ms a look)",
+        rest.cpu_seconds,
+        rest.cpu_seconds * 1000.0 / (rest.reads as f64 / 2.0)
+    );
+    println!(
+        "  controller, resident memory    {:>8.1} MiB (peak {:.1} MiB)",
+        rest.resident_mib, rest.peak_mib
+    );
+    println!(
+        "{} evictions, one in each pool, simulated seconds            p50      p99",
+        answers.len()
+    );
+    println!(
+        "  Azure: notice, deletion, capacity falls             {:>8.1} {:>8.1}",
+        azure.0, azure.1
+    );
+    println!(
+        "  spotpool: from then to the request for another      {:>8.1} {:>8.1}",
+        ours.0, ours.1
+    );
+    println!(
+        "  both                                                {:>8.1} {:>8.1}",
+        whole.0, whole.1
+    );
+    if let Some(file) = std::env::var_os("SPOTPOOL_BENCH_JSON") {
+        let figures = json!({
+            "pools": POOLS, "simulatedMinutes": minutes, "readsPerPool": per_pool(rest.reads), "readsPerPoolHour": an_hour, "writesPerPool": per_pool(rest.writes),
+            "throttled": rest.throttled, "cpuSeconds": rest.cpu_seconds, "residentMiB": rest.resident_mib, "peakMiB": rest.peak_mib,
+            "evictions": answers.len(), "azureSeconds": {"p50": azure.0, "p99": azure.1}, "spotpoolSeconds": {"p50": ours.0, "p99": ours.1}, "bothSeconds": {"p50": whole.0, "p99": whole.1},
+        });
+        std::fs::write(file, format!("{figures:#}\n"))?;
+    }
+    if rest.writes > 0 {
+        return Err(error(format!("{} writes by pools at rest", rest.writes)));
+    }
+    Ok(())
+}

@@ -1,0 +1,129 @@
+//! What the laws need to know: what was shown, what a write stood on. Kept apart from the planner's own memory, and without asking it.
+
+use std::collections::BTreeSet;
+
+use super::{LONGEST_LAG, PLACE, Twin};
+use crate::laws::{Kinds, Write};
+use crate::planner::{Action, Desired, Observed, Phase};
+use crate::units::{InstanceName, Seen};
+use crate::world;
+
+/// What was shown: declaration, capacity, instances and whether each is on its way out.
+pub(super) type Facts = ((u32, u32, i64), u32, BTreeSet<(InstanceName, bool)>);
+
+impl Twin {
+    /// Keeps the laws' own account of what was shown.
+    pub(super) fn note(&mut self, observed: &Observed) {
+        let (
+            Seen::Known {
+                value: Some(set), ..
+            },
+            Seen::Known {
+                value: instances, ..
+            },
+        ) = (&observed.set, &observed.instances)
+        else {
+            return;
+        };
+        if !set.state.is_terminal() {
+            self.ledger.same = None;
+            return;
+        }
+        let names = instances
+            .iter()
+            .map(|one| (one.name.clone(), matches!(one.phase, Phase::Stopping)))
+            .collect();
+        let facts: Facts = (
+            (
+                self.desired.regular,
+                self.desired.spot,
+                self.desired.generation,
+            ),
+            set.capacity,
+            names,
+        );
+        let now = self.region.now();
+        self.ledger.same = match self.ledger.same.take() {
+            Some((since, _, before)) if before == facts => Some((since, now, facts)),
+            _ => Some((now, now, facts)),
+        };
+    }
+
+    pub(super) fn describe(&self, decided_on: &Desired, action: &Action, wanted: Kinds) -> Write {
+        let set = self.region.set(PLACE.0, PLACE.1);
+        let (mut on_unknown, mut seen_busy, mut seen_count, mut seen_capacity) =
+            (true, false, 0, 0);
+        if let Some(shown) = &self.shown {
+            on_unknown = match (&shown.set, &shown.instances) {
+                (Seen::Unknown(_), _) => true,
+                (Seen::Known { value: None, .. }, _) => false,
+                (Seen::Known { value: Some(_), .. }, instances) => {
+                    matches!(instances, Seen::Unknown(_))
+                }
+            };
+            if let Seen::Known {
+                value: Some(set), ..
+            } = &shown.set
+            {
+                seen_busy = !set.state.is_terminal();
+                seen_capacity = set.capacity;
+            }
+            if let Seen::Known { value, .. } = &shown.instances {
+                seen_count = u32::try_from(
+                    value
+                        .iter()
+                        .filter(|one| one.phase != Phase::Stopping)
+                        .count(),
+                )
+                .unwrap_or(u32::MAX);
+            }
+        }
+        let takes = match action {
+            Action::Replace { .. } => true,
+            Action::Resize { capacity, .. } => *capacity < seen_count || *capacity < seen_capacity,
+            _ => false,
+        };
+        let settle = u64::try_from(decided_on.pace.settle.0).unwrap_or_default();
+        let since = self.region.now().saturating_sub(LONGEST_LAG + LONGEST_LAG);
+        Write {
+            wanted,
+            before: self.sound(),
+            after: self.sound(),
+            held_before: self.kinds().total(),
+            held_after: self.kinds().total(),
+            capacity_before: set.map_or(0, |set| set.capacity),
+            raced: u32::try_from(self.ledger.taken.iter().filter(|at| **at >= since).count())
+                .unwrap_or(u32::MAX),
+            takes,
+            proved: self
+                .ledger
+                .same
+                .as_ref()
+                .is_some_and(|(since, until, _)| until - since >= settle),
+            on_unknown,
+            seen_busy,
+            ours: set.is_none_or(|set| {
+                set.tags.get("spotpool_owner").map(String::as_str)
+                    == Some(decided_on.owner.as_str())
+            }),
+            removal: matches!(action, Action::Remove { .. }),
+            foreign_sizes: 0,
+        }
+    }
+
+    pub(super) fn foreign_sizes(&self) -> u32 {
+        let set = self.region.set(PLACE.0, PLACE.1).filter(|set| {
+            set.tags.get("spotpool_owner").map(String::as_str) == Some(self.desired.owner.as_str())
+        });
+        let foreign = |one: &&world::Instance| {
+            !self
+                .desired
+                .vm_sizes
+                .iter()
+                .any(|size| size.as_str() == one.model.vm_size)
+        };
+        set.map_or(0, |set| {
+            u32::try_from(set.instances.values().filter(foreign).count()).unwrap_or(u32::MAX)
+        })
+    }
+}
