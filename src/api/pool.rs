@@ -114,7 +114,7 @@ pub struct SpotPoolSpec {
     /// true: observe and report, but write nothing to Azure.
     #[serde(default)]
     pub suspend: bool,
-    /// What happens to the scale set when this object is deleted: Delete (with all instances) or Orphan (left running, and no longer ours).
+    /// What happens to the scale set when this object is deleted: Delete (with all instances) or Orphan (left running, and no longer looked at).
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
     /// How long fewer than minAvailable instances may run before the pool counts as stalled.
@@ -184,7 +184,7 @@ pub enum DeletionPolicy {
     /// It is deleted with all its instances.
     #[default]
     Delete,
-    /// It stays and runs on, without the operator's ownership tag.
+    /// It stays and runs on; the operator does not look at it any more.
     Orphan,
 }
 

@@ -35,10 +35,8 @@ words! {
     QuotaExceeded: Warning, "The subscription's quota does not cover the missing instances.",
         "Request more quota, or lower `capacity`.";
     PriceAboveLimit: Warning, "Azure's Spot price is above `maxPrice`.", "Raise or remove `maxPrice`, or list cheaper VM sizes.";
-    DriftCorrected: Normal, "Somebody changed the scale set in Azure, and the operator changed it back.",
-        "Change the SpotPool instead of the scale set.";
     GuardRefused: Warning,
-        "The operator did not do something because what it had read did not prove that it is safe. The message says what would have been done and which proof was missing.",
+        "Azure reports a capacity far below the instances that exist. The list of instances is believed, and nothing is taken away.",
         "Nothing, if it does not repeat. Otherwise compare the message with the scale set in Azure.";
     Throttled: Warning, "Azure asked the operator to slow down (429). It waits as long as Azure says.",
         "If it repeats, raise the operator's `--look-every`, or find out who else calls Azure in this subscription.";
