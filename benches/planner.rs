@@ -31,6 +31,7 @@ fn seen(desired: &Desired, regular: u32, spot: u32) -> Observed {
         capacity: regular + spot,
         base: desired.regular,
         vm_size: VmSize::from("Standard_D4s_v5"),
+        max_price: None,
         etag: Etag::from("\"7\""),
         state: Provisioning::Succeeded,
         owner: Some(desired.owner.clone()),

@@ -261,9 +261,8 @@ fn worlds() -> Vec<(String, Options)> {
 
 #[test]
 fn every_state_of_a_small_world_keeps_the_laws_and_converges() {
-    let full = std::env::var("SPOTPOOL_L1").is_ok_and(|size| size == "full");
     let left = Left {
-        faults: if full { 2 } else { 1 },
+        faults: 1,
         crashes: 1,
         evictions: 1,
         edits: 1,

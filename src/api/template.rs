@@ -17,6 +17,9 @@ use super::rules;
     validation = Rule::new("!has(self.image.marketplace) || has(self.admin)")
         .message("an image from the marketplace needs an administrator: set template.admin")
         .field_path(".admin"),
+    validation = Rule::new("has(self.admin) == has(oldSelf.admin)")
+        .message("template.admin can be neither added nor removed later: create another SpotPool instead")
+        .field_path(".admin"),
 )]
 pub struct InstanceTemplate {
     /// The disk image. Exactly one of marketplace, id and communityGalleryImageID.
@@ -89,8 +92,12 @@ pub struct MarketplaceImage {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Admin {
-    /// Name of the account, such as azureuser. Azure refuses a few, such as admin and root.
+    /// Name of the account, such as azureuser. Azure refuses a few, such as admin and root. Immutable: Azure does not change it.
     #[schemars(length(min = 1, max = 32))]
+    #[x_kube(
+        validation = Rule::new("self == oldSelf")
+            .message("template.admin.username is immutable: create another SpotPool instead"),
+    )]
     pub username: String,
     /// SSH public keys in OpenSSH format.
     #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 8192)))]

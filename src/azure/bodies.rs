@@ -116,7 +116,7 @@ fn profile(pool: &PoolRef, shape: &Shape) -> m::VirtualMachineScaleSetVmProfile 
         priority: Some(m::Priority::Spot),
         eviction_policy: Some(m::EvictionPolicy::Delete),
         billing_profile: Some(billing(shape.max_price)),
-        os_profile: Some(m::VirtualMachineScaleSetOsProfile {
+        os_profile: has_admin(shape).then(|| m::VirtualMachineScaleSetOsProfile {
             computer_name_prefix: Some(computer_name_prefix(&pool.scale_set)),
             admin_username: Some(shape.admin_username.clone()),
             linux_configuration: Some(linux(shape)),
@@ -166,7 +166,7 @@ fn profile_update(shape: &Shape) -> m::VirtualMachineScaleSetUpdateVmProfile {
     };
     m::VirtualMachineScaleSetUpdateVmProfile {
         billing_profile: Some(billing(shape.max_price)),
-        os_profile: Some(m::VirtualMachineScaleSetUpdateOsProfile {
+        os_profile: has_admin(shape).then(|| m::VirtualMachineScaleSetUpdateOsProfile {
             linux_configuration: Some(linux(shape)),
             ..Default::default()
         }),
@@ -198,6 +198,11 @@ fn billing(max_price: Option<MicroUsd>) -> m::BillingProfile {
     m::BillingProfile {
         max_price: Some(dollars),
     }
+}
+
+/// Without an administrator the image is a specialised one, and Azure refuses any osProfile with it (terraform-provider-azurerm#30544).
+fn has_admin(shape: &Shape) -> bool {
+    !shape.admin_username.is_empty()
 }
 
 fn linux(shape: &Shape) -> m::LinuxConfiguration {

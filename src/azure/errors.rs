@@ -179,10 +179,8 @@ fn is_about_the_size(cause: &Cause, message: &str) -> bool {
     ["vmSize", "sku.name", "hardwareProfile.vmSize"]
         .iter()
         .any(|target| cause.target.eq_ignore_ascii_case(target))
-        || (message.contains("vm size")
-            && (message.contains("not valid")
-                || message.contains("not supported")
-                || message.contains("valid sizes")))
+        // "The selected VM size 'X' cannot boot Hypervisor Generation '1'", "The value … of parameter vmSize": another size may fit.
+        || message.contains("vm size")
 }
 
 /// Whether Azure itself says that the scale set, its resource group or its subscription does not exist. Anything less is unknown, not absent.

@@ -95,7 +95,12 @@ fn read_item(item: &Value, set: &str, expanded: bool) -> Result<Option<Instance>
     Ok(Some(Instance {
         name: InstanceName::from(name),
         priority,
-        phase: phase(text("/provisioningState"), power(item), expanded),
+        phase: phase(
+            text("/provisioningState"),
+            power(item),
+            has_come_up(item),
+            expanded,
+        ),
         vm_size: VmSize::from(text("/hardwareProfile/vmSize").unwrap_or_default()),
         zone: Zone::from(
             item.pointer("/zones/0")
@@ -107,11 +112,20 @@ fn read_item(item: &Value, set: &str, expanded: bool) -> Result<Option<Instance>
 }
 
 /// Each instance is in exactly one phase, by provisioningState *and* PowerState (azure.md §1.4).
-fn phase(provisioning: Option<&str>, power: Option<&str>, expanded: bool) -> Phase {
+///
+/// `has_come_up`: whether a failure is not one of its own provisioning.
+fn phase(
+    provisioning: Option<&str>,
+    power: Option<&str>,
+    has_come_up: bool,
+    expanded: bool,
+) -> Phase {
     let provisioning = provisioning.unwrap_or_default().to_ascii_lowercase();
     match (provisioning.as_str(), power) {
         ("deleting", _) => Phase::Stopping,
-        // Whatever its power: a machine whose guest never reported (OSProvisioningTimedOut) "runs". The planner takes it only after two readings.
+        // A failed extension leaves the machine Failed while it runs and works: that is no reason to take it.
+        ("failed", Some("running")) if has_come_up => Phase::Running,
+        // A machine whose guest never reported (OSProvisioningTimedOut) "runs" too. The planner takes it only after two readings.
         ("failed", _) => Phase::Failed,
         ("creating", _) => Phase::Starting,
         ("succeeded" | "updating" | "migrating" | "canceled", Some(power)) => by_power(power),
@@ -120,6 +134,19 @@ fn phase(provisioning: Option<&str>, power: Option<&str>, expanded: bool) -> Pha
         ("succeeded", None) if !expanded => Phase::Running,
         _ => Phase::Unknown,
     }
+}
+
+/// Whether the view names a failure other than those of bringing the machine itself up. Without a code nothing is known.
+fn has_come_up(item: &Value) -> bool {
+    let statuses = view(item).and_then(|view| view.get("statuses")?.as_array());
+    let codes = statuses
+        .into_iter()
+        .flatten()
+        .filter_map(|status| status.get("code")?.as_str());
+    let mut failures = codes
+        .filter_map(|code| code.strip_prefix("ProvisioningState/failed/"))
+        .peekable();
+    failures.peek().is_some() && failures.all(|failure| failure.starts_with("VMExtension"))
 }
 
 fn by_power(power: &str) -> Phase {
@@ -174,6 +201,25 @@ mod tests {
 
     fn one(item: Value) -> Instance {
         read_items(&[item], SET).unwrap().remove(0)
+    }
+
+    #[test]
+    fn a_machine_whose_extension_failed_runs_on_and_one_that_never_came_up_does_not() {
+        for (code, phase) in [
+            (
+                "ProvisioningState/failed/VMExtensionProvisioningError",
+                Phase::Running,
+            ),
+            (
+                "ProvisioningState/failed/OSProvisioningTimedOut",
+                Phase::Failed,
+            ),
+            ("ProvisioningState/failed", Phase::Failed),
+        ] {
+            let mut failed = item("render_1", "Failed", Some("running"));
+            failed["properties"]["instanceView"]["statuses"][0]["code"] = json!(code);
+            assert_eq!(one(failed).phase, phase, "{code}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 use spotpool_core::planner::{Provisioning, ScaleSet};
-use spotpool_core::units::{Count, Etag, ModelHash, Owner, Timestamp, VmSize};
+use spotpool_core::units::{Count, Etag, MicroUsd, ModelHash, Owner, Timestamp, VmSize};
 use std::collections::BTreeMap;
 
 use super::tags;
@@ -54,12 +54,23 @@ pub(super) fn read(body: &[u8], header_etag: Option<&str>) -> Result<ScaleSet, S
         capacity,
         base,
         vm_size: VmSize::from(vm_size),
+        max_price: properties
+            .pointer("/virtualMachineProfile/billingProfile/maxPrice")
+            .and_then(Value::as_f64)
+            .and_then(price),
         etag: Etag::from(etag),
         state: provisioning(properties.get("provisioningState").and_then(Value::as_str)),
         owner: tag(tags::OWNER).map(Owner::from),
         model: tag(tags::MODEL).map(ModelHash::from),
         model_since: tag(tags::MODEL_TIME).and_then(timestamp),
     })
+}
+
+/// Dollars to micro-dollars; -1 is no limit but the pay-as-you-go price.
+fn price(dollars: f64) -> Option<MicroUsd> {
+    #[allow(clippy::cast_possible_truncation)]
+    // A price of an hour in micro-dollars is far below 2^53.
+    (dollars >= 0.0).then(|| MicroUsd((dollars * 1_000_000.0).round() as i64))
 }
 
 /// The tags of a resource. Azure compares their names without case.
@@ -133,6 +144,7 @@ mod tests {
                 capacity: 20,
                 base: 2,
                 vm_size: "Standard_D4s_v5".into(),
+                max_price: None,
                 etag: "\"7\"".into(),
                 state: Provisioning::Busy,
                 owner: Some("c/ns/render/uid".into()),

@@ -61,6 +61,7 @@ pub fn resolve(pool: &SpotPool, cluster_id: &str, pace: Pace) -> Result<Resolved
             .map(|size| VmSize(size.name.clone()))
             .collect(),
         model: shape.fingerprint(),
+        max_price: shape.max_price,
         // A count above what is wanted in all (KEDA scaled to zero) would make the pool wait for ever.
         min_available: pool.min_available_count().min(spot.saturating_add(regular)),
         progress_deadline: Millis(

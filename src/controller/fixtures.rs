@@ -191,6 +191,7 @@ impl Cloud for FakeCloud {
                         capacity: 0,
                         base: *base,
                         vm_size: vm_size.clone(),
+                        max_price: None,
                         etag: Etag::from("1"),
                         state: Provisioning::Succeeded,
                         owner: Some(pool.owner.clone()),

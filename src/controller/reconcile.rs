@@ -49,6 +49,9 @@ async fn five_steps(pool: &SpotPool, context: &Context) -> Result<Next, Error> {
     let state = context.pools.of(&pool.uid().unwrap_or_default());
     let mut state = state.lock().await;
     state.restore(pool.status.as_ref());
+    if status::asks_anew(pool, &state.applied) {
+        state.memory.reopen();
+    }
 
     // 1. What is wanted.
     let resolved = match resolve(pool, &context.settings.cluster_id, context.settings.pace) {

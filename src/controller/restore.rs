@@ -19,6 +19,7 @@ pub fn kept(status: &SpotPoolStatus) -> Kept {
     let evictions = status.evictions.clone().unwrap_or_default();
     Kept {
         closed,
+        closed_under: status.observed_generation.unwrap_or_default().max(0),
         evictions: u64::try_from(evictions.total).unwrap_or(0),
         last_eviction: evictions.last_time.as_ref().map(timestamp),
         asked_spot: status

@@ -82,6 +82,13 @@ pub fn invalid(
     }
 }
 
+/// Whether somebody has asked for another try since the last status: Flux's annotation, `kubectl annotate … reconcile.fluxcd.io/requestedAt=…`.
+pub fn asks_anew(pool: &SpotPool, old: &SpotPoolStatus) -> bool {
+    let handled = &old.last_handled_reconcile_at;
+    let asked = about(pool, old).last_handled_reconcile_at;
+    asked.is_some() && asked != *handled
+}
+
 /// What is known without looking at Azure; all else as it was.
 fn about(pool: &SpotPool, old: &SpotPoolStatus) -> SpotPoolStatus {
     let uid = pool.metadata.uid.clone().unwrap_or_default();

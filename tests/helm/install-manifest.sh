@@ -9,9 +9,10 @@ cat <<'YAML'
 #
 #   kubectl apply --server-side -f install.yaml
 #
-# Then tell the service account whose Azure identity it has (see charts/spotpool/README.md):
+# No image is published yet: build one (docs/getting-started.md) and name it with `kubectl set image`. Then tell the service account whose Azure identity it has (see charts/spotpool/README.md):
 #
 #   kubectl annotate --namespace spotpool-system serviceaccount spotpool azure.workload.identity/client-id=CLIENT_ID
+#   kubectl rollout restart --namespace spotpool-system deployment/spotpool    # the identity reaches new pods only
 ---
 apiVersion: v1
 kind: Namespace

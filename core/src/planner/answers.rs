@@ -7,7 +7,7 @@ use super::memory::Memory;
 use super::observed::{Outcome, Provisioning};
 use super::picture::Picture;
 use super::refusal::{Closed, Refusal, RefusalKind};
-use crate::units::{Count, Timestamp};
+use crate::units::{Count, ModelHash, Timestamp, VmSize};
 
 /// Takes the answer to an action into memory. `now` is the time after the call: nothing read before it counts.
 pub fn remember(
@@ -41,6 +41,7 @@ pub fn remember(
     }
     match answer {
         Answer::Accepted => {
+            memory.process.keeping = None;
             memory.process.buying = buying.cloned();
             if buying.is_some() {
                 memory.kept.asked_spot = desired.spot;
@@ -59,9 +60,12 @@ pub fn remember(
                     });
                     memory.process.spot_seen = spot;
                 }
-                Action::Reshape { .. } => memory.process.rejected = None,
+                Action::Reshape { model, .. } => memory.process.reshaping = Some(model.clone()),
                 // What goes with the set is not evicted.
-                Action::Remove { .. } => memory.process.spot_seen.clear(),
+                Action::Remove { .. } => {
+                    memory.process.spot_seen.clear();
+                    memory.process.removing = true;
+                }
                 _ => {}
             }
         }
@@ -76,7 +80,7 @@ pub fn remember(
 
 fn refuse(
     action: &Action,
-    buying: Option<&crate::units::VmSize>,
+    buying: Option<&VmSize>,
     refusal: &Refusal,
     memory: &mut Memory,
     now: Timestamp,
@@ -92,23 +96,34 @@ fn refuse(
             );
             memory.kept.close(closed);
         }
-        (Action::Reshape { model, .. }, None) => {
-            let before = memory
-                .process
-                .rejected
-                .as_ref()
-                .filter(|(hash, _)| hash == model)
-                .map(|(_, closed)| closed);
-            let closed = Closed::after(
-                crate::units::VmSize::default(),
+        (Action::Reshape { model, .. }, None) => reject(model.clone(), refusal, memory, now),
+        (Action::Resize { .. } | Action::Replace { .. }, None) => {
+            let before = memory.process.keeping.as_ref();
+            memory.process.keeping = Some(Closed::after(
+                VmSize::default(),
                 refusal.clone(),
                 before,
                 now,
-            );
-            memory.process.rejected = Some((model.clone(), closed));
+            ));
         }
         _ => {}
     }
+}
+
+/// Azure does not take a model: it is not brought again for a while, and until then the pool heals under the one before.
+fn reject(model: ModelHash, refusal: &Refusal, memory: &mut Memory, now: Timestamp) {
+    let known = memory
+        .process
+        .rejected
+        .as_ref()
+        .filter(|(hash, _)| *hash == model);
+    let closed = Closed::after(
+        VmSize::default(),
+        refusal.clone(),
+        known.map(|(_, closed)| closed),
+        now,
+    );
+    memory.process.rejected = Some((model, closed));
 }
 
 /// Learns how the last operation ended.
@@ -120,12 +135,18 @@ pub(super) fn hear(
 ) {
     match outcome {
         Some(Outcome::Succeeded) => {
+            if memory.process.reshaping.take().is_some() {
+                memory.process.rejected = None;
+            }
             if let Some(vm_size) = memory.process.buying.take() {
                 memory.kept.forgive(&vm_size);
             }
         }
         Some(Outcome::Failed(refusal)) => {
             memory.process.rewrite = None;
+            if let Some(model) = memory.process.reshaping.take() {
+                reject(model, refusal, memory, now);
+            }
             if let Some(vm_size) = memory.process.buying.take() {
                 let closed = Closed::after(
                     vm_size.clone(),

@@ -36,6 +36,17 @@ pub(super) fn grow(
             return Some(wait(Stage::Refused(closed), until));
         }
     };
+    if let Some((_, closed)) =
+        memory.process.rejected.as_ref().filter(|_| {
+            picture.short(desired, Priority::Spot) > 0 && pays_too_much(desired, picture)
+        })
+    {
+        // Azure did not take the lower price limit (azure.md §2: MaxPriceChangeNotAllowed): nothing is bought above what is declared.
+        return Some(wait(
+            Stage::Refused(closed.clone()),
+            now + desired.pace.rest,
+        ));
+    }
     let ask = portion(
         need,
         picture.short(desired, Priority::Regular),
@@ -127,13 +138,22 @@ pub(super) fn grow(
     })
 }
 
+/// Whether the set would pay more for a Spot instance than is declared.
+fn pays_too_much(desired: &Desired, picture: &Picture<'_>) -> bool {
+    match (picture.set.max_price, desired.max_price) {
+        (_, None) => false,
+        (None, Some(_)) => true,
+        (Some(set), Some(declared)) => set > declared,
+    }
+}
+
 /// How many to ask for at once. Azure may refuse a whole request for its last instance, and regular instances together with
 /// Spot ones: after a refusal the regular ones are asked for alone, and then half as many each time, so that what is there is got.
 pub(super) fn portion(need: Count, short_regular: Count, closed: Option<&Closed>) -> Count {
     match closed.map_or(0, |closed| closed.strikes) {
         0 => need,
         _ if short_regular > 0 => short_regular.min(need),
-        strikes => need.checked_shr(strikes).unwrap_or(0).max(1),
+        strikes => need.checked_shr(strikes).unwrap_or(0).max(1).min(need),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is wanted, every default filled: the planner never has to ask what an absence means.
 
-use crate::units::{Count, Millis, ModelHash, Owner, VmSize};
+use crate::units::{Count, MicroUsd, Millis, ModelHash, Owner, VmSize};
 
 /// One pool's declaration, resolved.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -17,6 +17,8 @@ pub struct Desired {
     pub vm_sizes: Vec<VmSize>,
     /// Fingerprint of the model new instances are made from.
     pub model: ModelHash,
+    /// The most to pay for a Spot instance an hour; `None`: up to the pay-as-you-go price.
+    pub max_price: Option<MicroUsd>,
     /// How many of all must run for the pool to be Ready.
     pub min_available: Count,
     /// How long less than that may run before somebody should look.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::units::{Count, Etag, InstanceName, ModelHash, Timestamp, VmSize};
 
 use super::guard::{Rewrite, Stillness};
-use super::refusal::Closed;
+use super::refusal::{Closed, LONGEST_WAIT};
 
 /// Both halves. The default is a process that has just started: every law holds with it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -21,6 +21,8 @@ pub struct Memory {
 pub struct Kept {
     /// Sizes that Azure declined, at most one entry a size.
     pub closed: Vec<Closed>,
+    /// The declaration under which `closed` came about: what needs a human is asked again once that human has edited it.
+    pub closed_under: i64,
     /// Evictions noticed so far.
     pub evictions: u64,
     /// When the last one was noticed.
@@ -48,6 +50,14 @@ pub struct Process {
     pub buying: Option<VmSize>,
     /// The model that Azure rejected, and until when it is not tried again.
     pub rejected: Option<(ModelHash, Closed)>,
+    /// The model that the write under way brings to the set.
+    pub reshaping: Option<ModelHash>,
+    /// What Azure said to the last attempt to take something away, if it declined.
+    pub keeping: Option<Closed>,
+    /// Since when the set has been read to be absent.
+    pub absent_since: Option<Timestamp>,
+    /// Azure has accepted our deletion of the set.
+    pub removing: bool,
     /// The version of the set whose failure nobody explained, so that it is counted once.
     pub unexplained: Option<Etag>,
     /// Spot instances held at the last look: those that vanish without our doing were evicted.
@@ -66,6 +76,19 @@ impl Kept {
     /// The entry of a size.
     pub(super) fn closed(&self, vm_size: &VmSize) -> Option<&Closed> {
         self.closed.iter().find(|closed| &closed.vm_size == vm_size)
+    }
+
+    /// Forgets what only a human could mend once the declaration has changed. No wait is longer than the longest, whatever a
+    /// status says that was edited or restored.
+    pub(super) fn follow(&mut self, generation: i64, now: Timestamp) {
+        for closed in &mut self.closed {
+            closed.until = closed.until.min(now + LONGEST_WAIT);
+        }
+        if self.closed_under != generation {
+            self.closed
+                .retain(|closed| !closed.refusal.kind.needs_a_human());
+            self.closed_under = generation;
+        }
     }
 
     /// A request for this size was fulfilled: the next one may ask for twice as many.
@@ -87,6 +110,13 @@ impl Kept {
 }
 
 impl Memory {
+    /// Somebody asks for another try now: nothing is closed any more.
+    pub fn reopen(&mut self) {
+        self.kept.closed.clear();
+        self.process.rejected = None;
+        self.process.keeping = None;
+    }
+
     /// The same memory told without what cannot matter to later decisions: absolute times, instance names, tallies.
     /// Two memories that are equal in this form decide alike; an exhaustive search visits only one of them.
     pub(crate) fn relative(
@@ -116,6 +146,7 @@ impl Memory {
             .as_ref()
             .map(|rewrite| rewrite.relative(&retime, rename));
         process.unexplained = None;
+        process.absent_since = process.absent_since.map(retime);
         process.spot_seen = process.spot_seen.iter().map(rename).collect();
         process.to_replace = process.to_replace.min(1);
         process.blind_since = None;

@@ -69,6 +69,7 @@ fn wait(stage: Stage, until: Timestamp) -> Step {
 pub fn plan(desired: &Desired, observed: &Observed, memory: &Memory, now: Timestamp) -> Plan {
     let mut memory = memory.clone();
     let mut notes = Vec::new();
+    memory.kept.follow(desired.generation, now);
     answers::hear(observed.outcome.as_ref(), &mut memory, &mut notes, now);
 
     let picture = picture(observed);
@@ -76,7 +77,7 @@ pub fn plan(desired: &Desired, observed: &Observed, memory: &Memory, now: Timest
         (Seen::Known { value: None, .. }, _) => {
             // Deleted by hand, with all its instances: no evictions.
             memory.process.spot_seen.clear();
-            absent(desired, &memory, now)
+            absent(desired, &mut memory, now)
         }
         (
             Seen::Known {
@@ -89,6 +90,7 @@ pub fn plan(desired: &Desired, observed: &Observed, memory: &Memory, now: Timest
             if desired.intent != Intent::Remove {
                 eviction::notice(picture, &mut memory, &mut notes, now);
             }
+            memory.process.absent_since = None;
             guard_refused(desired, picture, &mut memory, &mut notes);
             present(desired, picture, &mut memory, now)
         }
@@ -169,9 +171,22 @@ fn cannot_see(desired: &Desired, blind: &Blind, now: Timestamp) -> Step {
 }
 
 /// There is no scale set of that name.
-fn absent(desired: &Desired, memory: &Memory, now: Timestamp) -> Step {
-    if matches!(desired.intent, Intent::Remove | Intent::Orphan) {
+fn absent(desired: &Desired, memory: &mut Memory, now: Timestamp) -> Step {
+    let since = *memory.process.absent_since.get_or_insert(now);
+    if desired.intent == Intent::Orphan {
         return wait(Stage::Gone, now);
+    }
+    if desired.intent == Intent::Remove {
+        // Absent because we deleted it: gone. Otherwise a creation, ours or that of a process before us, may still be on its way;
+        // letting go now would leave it behind, owned by nobody.
+        let quiet = |at: Timestamp| now - at >= desired.pace.settle;
+        let gone = memory.process.removing
+            || (quiet(since) && memory.process.last_write.is_none_or(quiet));
+        return if gone {
+            wait(Stage::Gone, now)
+        } else {
+            wait(Stage::Going, now + desired.pace.motion)
+        };
     }
     match capacity::open_size(desired, memory, now) {
         Err(closed) => {
@@ -296,7 +311,7 @@ fn present(desired: &Desired, picture: &Picture<'_>, memory: &mut Memory, now: T
         // A refusal to sell more is no reason to keep what is too much.
         return match step {
             Step::Wait(Stage::Refused(closed), until) => {
-                match replacement::shrink(desired, picture, &guard, &still, now) {
+                match replacement::shrink(desired, picture, &guard, &still, memory, now) {
                     Some(step @ Step::Act(..)) => step,
                     Some(Step::Wait(_, again)) => wait(Stage::Refused(closed), until.min(again)),
                     None => wait(Stage::Refused(closed), until.min(now + desired.pace.rest)),
@@ -317,7 +332,7 @@ fn present(desired: &Desired, picture: &Picture<'_>, memory: &mut Memory, now: T
     ) {
         return step;
     }
-    if let Some(step) = replacement::shrink(desired, picture, &guard, &still, now) {
+    if let Some(step) = replacement::shrink(desired, picture, &guard, &still, memory, now) {
         return step;
     }
     if picture.instances.iter().any(|one| {

@@ -1,7 +1,7 @@
 //! What was seen of one pool: a dated picture, whose unseen parts are unknown and never absent.
 
 use crate::units::{
-    Count, Etag, InstanceName, ModelHash, Owner, Priority, Seen, Timestamp, VmSize, Zone,
+    Count, Etag, InstanceName, MicroUsd, ModelHash, Owner, Priority, Seen, Timestamp, VmSize, Zone,
 };
 
 use super::refusal::Refusal;
@@ -26,6 +26,8 @@ pub struct ScaleSet {
     pub base: Count,
     /// `sku.name`: the size that new instances get.
     pub vm_size: VmSize,
+    /// `billingProfile.maxPrice` of new instances; `None`: up to the pay-as-you-go price (Azure's -1).
+    pub max_price: Option<MicroUsd>,
     /// Its version, for `If-Match`.
     pub etag: Etag,
     /// `provisioningState`.

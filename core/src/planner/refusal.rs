@@ -38,6 +38,9 @@ pub enum RefusalKind {
     Unexplained,
 }
 
+/// No refusal keeps a size closed for longer.
+pub(super) const LONGEST_WAIT: Millis = Millis::minutes(60);
+
 impl RefusalKind {
     /// Whether waiting may help. Where it does not, somebody has to act.
     pub fn needs_a_human(self) -> bool {
@@ -76,7 +79,7 @@ impl RefusalKind {
             | Self::VmSizeUnknown
             | Self::TemplateRejected
             | Self::PlaceMissing
-            | Self::Forbidden => (Millis::minutes(5), Millis::minutes(60)),
+            | Self::Forbidden => (Millis::minutes(5), LONGEST_WAIT),
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::units::{InstanceName, Priority, Timestamp};
 use super::action::{Action, Because, Reason};
 use super::desired::Desired;
 use super::guard::{Guard, Stillness};
+use super::memory::Memory;
 use super::observed::{Instance, Phase};
 use super::picture::Picture;
 use super::summary::Stage;
@@ -16,6 +17,7 @@ pub(super) fn shrink(
     picture: &Picture<'_>,
     guard: &Guard,
     still: &Stillness,
+    memory: &Memory,
     now: Timestamp,
 ) -> Option<Step> {
     let (over_regular, over_spot) = (
@@ -34,6 +36,14 @@ pub(super) fn shrink(
             },
             now + desired.pace.motion,
         ));
+    }
+    if let Some(closed) = memory
+        .process
+        .keeping
+        .as_ref()
+        .filter(|closed| closed.until > now)
+    {
+        return Some(wait(Stage::Refused(closed.clone()), closed.until));
     }
     let Some(proof) = still.proof(desired.pace.settle) else {
         let message = format!(

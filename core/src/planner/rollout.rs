@@ -17,12 +17,18 @@ pub(super) fn reshape(
     now: Timestamp,
     differs: bool,
 ) -> Option<Step> {
+    // A set may carry the new model's tag although Azure failed to take the model.
+    let failed = memory
+        .process
+        .rejected
+        .as_ref()
+        .is_some_and(|(model, _)| *model == desired.model);
     let rejected = memory
         .process
         .rejected
         .as_ref()
         .is_some_and(|(model, closed)| *model == desired.model && closed.until > now);
-    if !differs || rejected {
+    if !(differs || failed) || rejected {
         return None;
     }
     let message = format!(

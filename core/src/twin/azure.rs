@@ -5,7 +5,9 @@ use crate::planner::{
     Action, Answer, Blind, Instance, Observed, Outcome, Phase, Provisioning, Refusal, RefusalKind,
     ScaleSet,
 };
-use crate::units::{Etag, InstanceName, ModelHash, Owner, Priority, Seen, Timestamp, VmSize, Zone};
+use crate::units::{
+    Etag, InstanceName, MicroUsd, ModelHash, Owner, Priority, Seen, Timestamp, VmSize, Zone,
+};
 use crate::world;
 
 impl Twin {
@@ -164,6 +166,11 @@ fn scale_set(set: &world::ScaleSet) -> ScaleSet {
         capacity: set.capacity,
         base: set.base(),
         vm_size: VmSize(set.model.vm_size.clone()),
+        max_price: set
+            .model
+            .max_price
+            .and_then(|micros| i64::try_from(micros).ok())
+            .map(MicroUsd),
         etag: Etag(set.etag.to_string()),
         state: match set.provisioning_state() {
             world::ProvisioningState::Creating | world::ProvisioningState::Updating => {

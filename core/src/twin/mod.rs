@@ -346,6 +346,7 @@ pub fn small_pool(regular: u32, spot: u32) -> Desired {
         spot,
         vm_sizes: vec![VmSize::from("Standard_D4s_v5")],
         model: ModelHash::from("m"),
+        max_price: None,
         min_available: 1,
         progress_deadline: crate::units::Millis::minutes(15),
         intent: Intent::Keep,

@@ -234,6 +234,7 @@ fn desired(spot: u32, model: &str) -> Desired {
         spot,
         vm_sizes: vec!["Standard_D4s_v5".into()],
         model: ModelHash::from(model),
+        max_price: None,
         min_available: 0,
         progress_deadline: Millis::minutes(15),
         intent: Intent::Keep,
@@ -255,6 +256,7 @@ fn set(capacity: u32) -> ScaleSet {
         state: Provisioning::Succeeded,
         owner: Some(OWNER.into()),
         model: Some("m1".into()),
+        max_price: None,
         model_since: None,
     }
 }

@@ -252,3 +252,50 @@ fn a_changed_model_reaches_new_instances_and_a_rejected_one_does_not_stop_healin
     );
     assert!(second.summary.rejected_model.is_some());
 }
+
+#[test]
+fn a_model_that_fails_inside_the_operation_is_rejected_like_any_other() {
+    let wanted = Desired {
+        model: ModelHash::from("m2"),
+        ..desired(2, 18)
+    };
+    let seeing = Seeing {
+        capacity: 14,
+        base: 2,
+        regular: 2,
+        spot: 12,
+    };
+    let first = plan(&wanted, &seeing.at(T0), &settled(), T0);
+    let memory = remember(
+        &wanted,
+        &first.memory,
+        action(&first),
+        &Answer::Accepted,
+        T0 + Millis(1),
+    );
+    for tagged in [false, true] {
+        let mut observed = seeing.at(T0 + Millis(2));
+        observed.outcome = Some(Outcome::Failed(refusal(RefusalKind::TemplateRejected)));
+        set(&mut observed).model = tagged
+            .then(|| ModelHash::from("m2"))
+            .or(Some(ModelHash::from("m1")));
+        let second = plan(&wanted, &observed, &memory, T0 + Millis(2));
+        assert!(
+            matches!(action(&second), Action::Resize { capacity: 20, .. }),
+            "heals under the old model: {:?}",
+            second.action
+        );
+        let closed = second.summary.rejected_model.clone().unwrap();
+        let again = plan(
+            &wanted,
+            &seeing.at(closed.until),
+            &second.memory,
+            closed.until,
+        );
+        assert!(
+            matches!(action(&again), Action::Reshape { .. }),
+            "and tries again in time: {:?}",
+            again.action
+        );
+    }
+}

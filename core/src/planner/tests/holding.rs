@@ -294,3 +294,126 @@ fn is_overdue_only_after_the_progress_deadline() {
         Health::Overdue { since: T0 }
     );
 }
+
+fn closed(kind: RefusalKind, until: Timestamp) -> Closed {
+    Closed {
+        vm_size: VmSize::from("Standard_D4s_v5"),
+        refusal: refusal(kind),
+        until,
+        strikes: 3,
+    }
+}
+
+#[test]
+fn buys_nothing_for_a_pool_of_zero_after_refusals() {
+    let mut memory = Memory::default();
+    memory.kept.closed = vec![closed(RefusalKind::NoCapacity, T0)];
+    let plan = plan(&desired(0, 0), &absent(T0), &memory, T0);
+    assert!(
+        matches!(action(&plan), Action::Create { capacity: 0, .. }),
+        "{:?}",
+        plan.action
+    );
+}
+
+#[test]
+fn lets_go_of_an_absent_set_only_when_no_creation_can_be_on_its_way() {
+    let wanted = Desired {
+        intent: Intent::Remove,
+        ..desired(2, 18)
+    };
+    let mut memory = Memory::default();
+    memory.process.last_write = Some(T0);
+    let first = plan(&wanted, &absent(T0 + Millis(1)), &memory, T0 + Millis(1));
+    assert_eq!(first.summary.stage, Stage::Going);
+    let later = T0 + Millis(1) + Pace::default().settle;
+    assert_eq!(
+        plan(&wanted, &absent(later), &first.memory, later)
+            .summary
+            .stage,
+        Stage::Gone
+    );
+}
+
+#[test]
+fn lets_go_at_once_of_a_set_that_it_deleted() {
+    let wanted = Desired {
+        intent: Intent::Remove,
+        ..desired(2, 18)
+    };
+    let seeing = Seeing {
+        capacity: 20,
+        base: 2,
+        regular: 2,
+        spot: 18,
+    };
+    let made = plan(&wanted, &seeing.at(T0), &Memory::default(), T0);
+    let memory = remember(&wanted, &made.memory, action(&made), &Answer::Accepted, T0);
+    assert_eq!(
+        plan(&wanted, &absent(T0 + Millis(1)), &memory, T0 + Millis(1))
+            .summary
+            .stage,
+        Stage::Gone
+    );
+}
+
+#[test]
+fn what_needs_a_human_is_asked_again_once_the_declaration_changed() {
+    let mut memory = settled();
+    memory.kept.closed = vec![closed(
+        RefusalKind::TemplateRejected,
+        T0 + Millis::minutes(60),
+    )];
+    memory.kept.closed_under = 1;
+    let seeing = Seeing {
+        capacity: 14,
+        base: 2,
+        regular: 2,
+        spot: 12,
+    };
+    assert_eq!(
+        plan(&desired(2, 18), &seeing.at(T0), &memory, T0).action,
+        None
+    );
+    let edited = Desired {
+        generation: 2,
+        ..desired(2, 18)
+    };
+    assert!(plan(&edited, &seeing.at(T0), &memory, T0).action.is_some());
+    memory.reopen();
+    assert!(
+        plan(&desired(2, 18), &seeing.at(T0), &memory, T0)
+            .action
+            .is_some()
+    );
+}
+
+#[test]
+fn buys_no_spot_above_the_declared_price_when_azure_does_not_take_the_lower_limit() {
+    let wanted = Desired {
+        model: ModelHash::from("m2"),
+        max_price: Some(crate::units::MicroUsd(50_000)),
+        ..desired(2, 18)
+    };
+    let look = |at| {
+        let mut observed = Seeing {
+            capacity: 14,
+            base: 2,
+            regular: 2,
+            spot: 12,
+        }
+        .at(at);
+        set(&mut observed).max_price = Some(crate::units::MicroUsd(100_000));
+        observed
+    };
+    let first = plan(&wanted, &look(T0), &settled(), T0);
+    let memory = remember(
+        &wanted,
+        &first.memory,
+        action(&first),
+        &Answer::Refused(refusal(RefusalKind::TemplateRejected)),
+        T0 + Millis(1),
+    );
+    let second = plan(&wanted, &look(T0 + Millis(2)), &memory, T0 + Millis(2));
+    assert_eq!(second.action, None, "{:?}", second.summary.stage);
+}

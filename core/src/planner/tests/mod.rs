@@ -20,6 +20,7 @@ fn desired(regular: u32, spot: u32) -> Desired {
             VmSize::from("Standard_D4as_v5"),
         ],
         model: ModelHash::from("m1"),
+        max_price: None,
         min_available: 1,
         progress_deadline: Millis::minutes(15),
         intent: Intent::Keep,
@@ -52,6 +53,7 @@ impl Seeing {
             capacity: self.capacity,
             base: self.base,
             vm_size: VmSize::from("Standard_D4s_v5"),
+            max_price: None,
             etag: Etag::from("\"7\""),
             state: Provisioning::Succeeded,
             owner: Some(Owner::from("c/n/p/u")),
@@ -129,5 +131,14 @@ fn refusal(kind: RefusalKind) -> Refusal {
         code: "SkuNotAvailable".to_owned(),
         message: "none left".to_owned(),
         request_id: "r".to_owned(),
+    }
+}
+
+/// A look that found no scale set.
+fn absent(at: Timestamp) -> Observed {
+    Observed {
+        set: Seen::Known { value: None, at },
+        instances: Seen::Unknown(Blind::NotAsked),
+        outcome: None,
     }
 }

@@ -149,3 +149,38 @@ fn removes_its_set_and_orphans_it_when_told() {
         (None, Stage::Gone)
     );
 }
+
+#[test]
+fn a_deletion_that_azure_declines_waits_longer_each_time() {
+    let (wanted, seeing) = (
+        desired(2, 10),
+        Seeing {
+            capacity: 20,
+            base: 2,
+            regular: 2,
+            spot: 18,
+        },
+    );
+    let (made, now) = until_acts(&wanted, &seeing, Memory::default(), T0, 3);
+    let memory = remember(
+        &wanted,
+        &made.memory,
+        action(&made),
+        &Answer::Refused(refusal(RefusalKind::Forbidden)),
+        now,
+    );
+    let next = plan(
+        &wanted,
+        &seeing.at(now + Millis(1)),
+        &memory,
+        now + Millis(1),
+    );
+    assert!(
+        matches!(&next.summary.stage, Stage::Refused(closed) if closed.refusal.kind == RefusalKind::Forbidden),
+        "{:?}",
+        next.summary.stage
+    );
+    let (again, later) = until_acts(&wanted, &seeing, next.memory, next.next, 20);
+    assert!(matches!(action(&again), Action::Replace { .. }));
+    assert!(later - now >= Millis::minutes(5), "{:?}", later - now);
+}
