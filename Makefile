@@ -18,7 +18,8 @@ build: ## build the spotpool program (target/debug/spotpool)
 test: ## run all tests: laws, units, real control plane end to end (needs Rust, Go, Python 3, make; builds the rest itself)
 	@tests/control-plane/prepare.sh >/dev/null
 	@tests/helm/prepare.sh >/dev/null
-	cargo test --workspace
+	cargo test -p spotpool-core -- --show-output
+	cargo test -p spotpool
 
 .PHONY: check
 check: ## formatting and lints, without tests
