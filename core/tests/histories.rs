@@ -58,6 +58,9 @@ fn run(half: u64, count: u64) -> (Tale, Vec<(u64, String)>) {
             broken.push((seed, law.to_string()));
         }
         add(&mut sum, &tale);
+        if half == 0 && seed > 0 && seed.is_multiple_of(100_000) {
+            eprintln!("{seed} of {count} histories, {} broke a law", broken.len());
+        }
     }
     (sum, broken)
 }

@@ -126,46 +126,29 @@ async fn sweep(moments: &[(&'static str, &'static str, Moment)], base: &str) -> 
 const SET: &str = "virtualMachineScaleSets/";
 const LIST: &str = "virtualMachines?";
 
+/// Each kind of call that such a change takes, before and after; the write that makes it is `write`.
+fn around(write: &'static str) -> [(&'static str, &'static str, Moment); 6] {
+    [
+        ("GET", SET, Moment::Before),
+        ("GET", SET, Moment::After),
+        ("GET", LIST, Moment::Before),
+        ("GET", LIST, Moment::After),
+        (write, SET, Moment::Before),
+        (write, SET, Moment::After),
+    ]
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_around_each_call_of_a_create_it_creates_once() -> Result<()> {
-    sweep(
-        &[
-            ("GET", SET, Moment::Before),
-            ("GET", SET, Moment::After),
-            ("PUT", SET, Moment::Before),
-            ("PUT", SET, Moment::After),
-            ("GET", LIST, Moment::Before),
-            ("GET", LIST, Moment::After),
-        ],
-        "create",
-    )
-    .await
+    sweep(&around("PUT"), "create").await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_around_each_call_of_a_scale_up_it_scales_once() -> Result<()> {
-    sweep(
-        &[
-            ("GET", SET, Moment::Before),
-            ("GET", LIST, Moment::After),
-            ("PATCH", SET, Moment::Before),
-            ("PATCH", SET, Moment::After),
-        ],
-        "scale",
-    )
-    .await
+    sweep(&around("PATCH"), "scale").await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_around_each_call_of_a_replacement_it_replaces_once() -> Result<()> {
-    sweep(
-        &[
-            ("GET", SET, Moment::After),
-            ("GET", LIST, Moment::Before),
-            ("PATCH", SET, Moment::Before),
-            ("PATCH", SET, Moment::After),
-        ],
-        "replace",
-    )
-    .await
+    sweep(&around("PATCH"), "replace").await
 }
