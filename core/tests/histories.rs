@@ -55,6 +55,7 @@ fn run(half: u64, count: u64) -> (Tale, Vec<(u64, String)>) {
     for seed in (half..count).step_by(2) {
         let tale = tell(seed, &plan);
         if let Some(law) = &tale.broken {
+            eprintln!("history {seed} broke a law: {law}");
             broken.push((seed, law.to_string()));
         }
         add(&mut sum, &tale);

@@ -33,6 +33,11 @@ async fn refuses_to_change_what_cannot_be_changed_also_by_unset_then_set() -> Re
             fixed("location", "westus"),
         ),
         (
+            json!({}),
+            json!({"template": {"admin": {"username": "other"}}}),
+            fixed("template.admin.username", "other"),
+        ),
+        (
             json!({"scaleSet": {"name": "one"}}),
             json!({"scaleSet": {"name": "two"}}),
             scale_set.into(),
@@ -87,9 +92,9 @@ async fn refuses_to_change_what_cannot_be_changed_also_by_unset_then_set() -> Re
     let changed = json!({
         "zones": ["1", "2", "3"], "capacity": {"spot": 7, "regular": 3}, "minAvailable": 4, "maxPrice": "0.07",
         "vmSizes": [{"name": "Standard_D8s_v5"}, {"name": "Standard_D4s_v5"}], "suspend": true, "deletionPolicy": "Orphan",
-        "template": {"tags": {"team": "render"}, "admin": {"username": "other"}},
+        "template": {"tags": {"team": "render"}},
     });
-    for number in [0, 9, 10] {
+    for number in [0, 10, 11] {
         apply(&plane, &[named(number, &changed)]).await?.ok()?;
     }
     Ok(())
