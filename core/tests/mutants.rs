@@ -127,7 +127,7 @@ fn every_planted_bug_is_found_and_its_law_is_the_one_named() {
     assert_eq!(
         std::fs::read_to_string(path).unwrap_or_default(),
         table,
-        "docs/planted-bugs.md is old: run `make generate`"
+        "docs/planted-bugs.md is old: SPOTPOOL_BLESS=1 cargo test -p spotpool-core --test mutants"
     );
 }
 

@@ -42,6 +42,8 @@ impl Proof {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Stillness {
     subject: Subject,
+    /// A set that was written to meanwhile has not stood still, even if it reads the same.
+    etag: Etag,
     since: Timestamp,
     latest: Timestamp,
 }
@@ -67,12 +69,13 @@ impl Stillness {
     pub(super) fn after(before: Option<Self>, desired: &Desired, picture: &Picture<'_>) -> Self {
         let subject = Subject::of(desired, picture);
         match before {
-            Some(before) if before.subject == subject => Self {
+            Some(before) if before.subject == subject && before.etag == picture.set.etag => Self {
                 latest: picture.at,
                 ..before
             },
             _ => Self {
                 subject,
+                etag: picture.set.etag.clone(),
                 since: picture.at,
                 latest: picture.at,
             },
@@ -134,9 +137,11 @@ impl Stillness {
         &self,
         retime: &dyn Fn(Timestamp) -> Timestamp,
         rename: &dyn Fn(&InstanceName) -> InstanceName,
+        retag: &dyn Fn(&Etag) -> Etag,
     ) -> Self {
         Self {
             subject: self.subject.renamed(rename),
+            etag: retag(&self.etag),
             since: retime(self.since),
             latest: retime(self.latest),
         }

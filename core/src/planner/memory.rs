@@ -123,6 +123,7 @@ impl Memory {
         &self,
         now: Timestamp,
         rename: &dyn Fn(&InstanceName) -> InstanceName,
+        retag: &dyn Fn(&Etag) -> Etag,
     ) -> Self {
         const LONG_AGO: i64 = -5 * 60_000;
         let retime = |at: Timestamp| Timestamp((at - now).0.max(LONG_AGO));
@@ -140,7 +141,7 @@ impl Memory {
         process.still = process
             .still
             .as_ref()
-            .map(|still| still.relative(&retime, rename));
+            .map(|still| still.relative(&retime, rename, retag));
         process.rewrite = process
             .rewrite
             .as_ref()

@@ -267,6 +267,10 @@ fn present(desired: &Desired, picture: &Picture<'_>, memory: &mut Memory, now: T
         .rewrite
         .take()
         .and_then(|rewrite| rewrite.unless_changed(desired, picture));
+    memory.process.believed = memory
+        .process
+        .believed
+        .map(|believed| believed.max(picture.set.capacity));
     if !picture.set.state.is_terminal() {
         memory.process.still = None;
         return wait(Stage::Busy, soon);

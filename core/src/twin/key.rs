@@ -16,9 +16,10 @@ impl Twin {
         let rename = |name: &InstanceName| InstanceName(renaming.instance(name.as_str()));
         let set = world::SetKey::new(PLACE.0, PLACE.1);
         let re_etag = |etag: &Etag| renaming.etag(&set, etag.as_str().parse().unwrap_or(0));
+        let retag = |etag: &Etag| Etag(re_etag(etag).to_string());
         let mut hasher = DefaultHasher::new();
         region.hash(&mut hasher);
-        self.memory.relative(now, &rename).hash(&mut hasher);
+        self.memory.relative(now, &rename, &retag).hash(&mut hasher);
         (
             self.desired.generation,
             self.desired.regular,
