@@ -3,7 +3,7 @@
 use crate::units::{Etag, InstanceName, Millis, Timestamp, VmSize};
 
 use super::desired::Desired;
-use super::observed::{Phase, ScaleSet};
+use super::observed::{Instance, Phase, ScaleSet};
 use super::picture::Picture;
 
 /// The ETag of a scale set that was read and is ours.
@@ -80,6 +80,16 @@ impl Stillness {
                 latest: picture.at,
             },
         }
+    }
+
+    /// Whether instances have come that were not there at the last reading. The clock is stopped by each write of ours, so
+    /// they are somebody else's doing, who raised the capacity.
+    pub(super) fn gained(&self, picture: &Picture<'_>) -> bool {
+        let known = |one: &Instance| {
+            let named = |other: &(InstanceName, Standing)| other.0.cmp(&one.name);
+            self.subject.instances.binary_search_by(named).is_ok()
+        };
+        !picture.instances.iter().all(known)
     }
 
     /// How long nothing has changed.

@@ -296,6 +296,14 @@ fn present(desired: &Desired, picture: &Picture<'_>, memory: &mut Memory, now: T
         );
     }
     answers::unexplained_failure(desired, picture, memory, now);
+    if memory
+        .process
+        .still
+        .as_ref()
+        .is_some_and(|still| still.gained(picture))
+    {
+        memory.process.believed = None;
+    }
     let still = Stillness::after(memory.process.still.take(), desired, picture);
     memory.process.still = Some(still.clone());
     memory.process.believed = capacity::believe(desired, picture, &still, memory.process.believed);
