@@ -32,8 +32,30 @@ pub struct PoolRef {
     pub location: String,
     /// Name of the scale set.
     pub scale_set: String,
+    /// How Azure keeps its instances: decides which endpoints there are and how instances are called.
+    pub mode: OrchestrationMode,
     /// The value that the tag `spotpool_owner` must have.
     pub owner: Owner,
+}
+
+/// The two kinds of scale set (azure.md §1.5). Azure never turns one into the other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OrchestrationMode {
+    /// Instances are virtual machines of their own; Spot and regular ones mix.
+    #[default]
+    Flexible,
+    /// Instances exist only inside their set; all of one priority.
+    Uniform,
+}
+
+/// What Azure does with an instance that it evicts. It never changes on a set that exists (azure.md §0.4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub enum EvictionPolicy {
+    /// It is deleted, and the set's capacity falls with it.
+    #[default]
+    Delete,
+    /// It stays, deallocated, counts in capacity and quota, and can be started again.
+    Deallocate,
 }
 
 impl PoolRef {
@@ -51,6 +73,8 @@ impl PoolRef {
 pub struct Shape {
     /// Zones to spread over; empty: regional.
     pub zones: Vec<String>,
+    /// What becomes of an evicted instance.
+    pub eviction: EvictionPolicy,
     /// The most to pay for a Spot instance, per hour; `None`: up to the pay-as-you-go price (Azure's -1).
     pub max_price: Option<MicroUsd>,
     /// What it boots from.

@@ -7,7 +7,7 @@ use azure_mgmt_compute::package_2024_07_01::models as m;
 use spotpool_core::units::{Count, MicroUsd, VmSize};
 use std::collections::BTreeMap;
 
-use crate::cloud::{Image, PoolRef, Shape};
+use crate::cloud::{EvictionPolicy, Image, PoolRef, Shape};
 
 /// The names of our one network interface and its one address: PATCH finds them again by name.
 const NIC: &str = "nic";
@@ -114,7 +114,10 @@ fn profile(pool: &PoolRef, shape: &Shape) -> m::VirtualMachineScaleSetVmProfile 
     };
     m::VirtualMachineScaleSetVmProfile {
         priority: Some(m::Priority::Spot),
-        eviction_policy: Some(m::EvictionPolicy::Delete),
+        eviction_policy: Some(match shape.eviction {
+            EvictionPolicy::Delete => m::EvictionPolicy::Delete,
+            EvictionPolicy::Deallocate => m::EvictionPolicy::Deallocate,
+        }),
         billing_profile: Some(billing(shape.max_price)),
         os_profile: has_admin(shape).then(|| m::VirtualMachineScaleSetOsProfile {
             computer_name_prefix: Some(computer_name_prefix(&pool.scale_set)),
@@ -298,6 +301,7 @@ mod tests {
 
     fn pool() -> PoolRef {
         PoolRef {
+            mode: crate::cloud::OrchestrationMode::Flexible,
             subscription: "s".into(),
             resource_group: "rg".into(),
             location: "eastus".into(),
@@ -308,6 +312,7 @@ mod tests {
 
     fn shape() -> Shape {
         Shape {
+            eviction: EvictionPolicy::Delete,
             zones: vec!["1".into(), "3".into()],
             max_price: Some(MicroUsd(41_230)),
             image: Image::Marketplace {

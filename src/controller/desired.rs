@@ -8,7 +8,7 @@ use spotpool_core::planner::{Desired, Intent, Pace};
 use spotpool_core::units::{Count, MicroUsd, Millis, Owner, VmSize};
 
 use crate::api::{DeletionPolicy, SpotPool};
-use crate::cloud::{Image, PoolRef, Shape};
+use crate::cloud::{EvictionPolicy, Image, OrchestrationMode, PoolRef, Shape};
 
 /// The most instances that a Flexible scale set holds (learn.microsoft.com: *Orchestration modes for Virtual Machine Scale Sets*).
 const MOST_INSTANCES: Count = 1000;
@@ -71,6 +71,7 @@ pub fn resolve(pool: &SpotPool, cluster_id: &str, pace: Pace) -> Result<Resolved
         pace,
     };
     let place = PoolRef {
+        mode: OrchestrationMode::Flexible,
         subscription: pool.spec.subscription_id.clone(),
         resource_group: pool.spec.resource_group.clone(),
         location: pool.spec.location.clone(),
@@ -159,6 +160,7 @@ fn shape(pool: &SpotPool) -> Shape {
     keys.sort();
     let os_disk = template.os_disk.clone().unwrap_or_default();
     Shape {
+        eviction: EvictionPolicy::Delete,
         zones,
         max_price: pool.max_price_micro_usd().map(MicroUsd),
         image,

@@ -180,6 +180,7 @@ fn azure(server: &Server, hands: &Hands) -> Azure {
 
 fn pool() -> PoolRef {
     PoolRef {
+        mode: crate::cloud::OrchestrationMode::Flexible,
         subscription: "sub".into(),
         resource_group: "rg".into(),
         location: "eastus".into(),
@@ -190,6 +191,7 @@ fn pool() -> PoolRef {
 
 fn shape() -> Shape {
     Shape {
+        eviction: crate::cloud::EvictionPolicy::Delete,
         zones: vec![],
         max_price: None,
         image: Image::Id("/images/1".into()),
