@@ -5,7 +5,7 @@
 
 use spotpool_core::laws::Law;
 use spotpool_core::planner::{
-    Action, Blind, Desired, Instance, Memory, Observed, Plan, Provisioning, plan,
+    Action, Believed, Blind, Desired, Instance, Memory, Observed, Plan, Provisioning, plan,
 };
 use spotpool_core::twin::history::tell;
 use spotpool_core::units::{Millis, Priority, Seen, Timestamp, VmSize};
@@ -264,7 +264,10 @@ fn believes_a_low_capacity(
     now: Timestamp,
 ) -> Plan {
     let mut credulous = memory.clone();
-    credulous.process.believed = Some(0);
+    credulous.process.believed = Some(Believed {
+        capacity: 0,
+        alive: 0,
+    });
     plan(desired, observed, &credulous, now)
 }
 

@@ -3,7 +3,7 @@
 
 use super::action::{Action, Answer, Because, Reason};
 use super::desired::Desired;
-use super::memory::Memory;
+use super::memory::{Believed, Memory};
 use super::observed::{Outcome, Provisioning};
 use super::picture::Picture;
 use super::refusal::{Closed, Refusal, RefusalKind};
@@ -31,11 +31,14 @@ pub fn remember(
     };
     if let Action::Create { capacity, .. } | Action::Resize { capacity, .. } = action {
         memory.process.believed = match answer {
-            Answer::Accepted => Some(*capacity),
+            Answer::Accepted => Some(Believed {
+                capacity: *capacity,
+                alive: 0,
+            }),
             Answer::Unclear => memory
                 .process
                 .believed
-                .map(|believed| believed.max(*capacity)),
+                .map(|believed| believed.raised(*capacity, 0)),
             _ => memory.process.believed,
         };
     }

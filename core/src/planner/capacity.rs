@@ -9,7 +9,7 @@ use crate::units::{Count, Millis, Priority, Timestamp, VmSize};
 use super::action::{Action, Because, Reason};
 use super::desired::Desired;
 use super::guard::{Guard, Rewrite, Stillness};
-use super::memory::Memory;
+use super::memory::{Believed, Memory};
 use super::picture::Picture;
 use super::refusal::Closed;
 use super::summary::Stage;
@@ -89,7 +89,7 @@ pub(super) fn grow(
         && memory
             .process
             .believed
-            .is_none_or(|believed| low < believed)
+            .is_none_or(|believed| !believed.allows(low, capacity, alive))
     {
         // If the capacity really were as high as it was, writing less would take instances away.
         let message = format!(
@@ -174,13 +174,14 @@ pub(super) fn believe(
     desired: &Desired,
     picture: &Picture<'_>,
     still: &Stillness,
-    believed: Option<Count>,
-) -> Option<Count> {
-    let capacity = picture.set.capacity;
+    believed: Option<Believed>,
+) -> Option<Believed> {
+    let (capacity, alive) = (picture.set.capacity, picture.alive());
     if still.proof(desired.pace.settle).is_some() {
-        Some(capacity.max(picture.alive()))
+        let capacity = capacity.max(alive);
+        Some(Believed { capacity, alive })
     } else {
-        believed.map(|believed| believed.max(capacity))
+        believed.map(|believed| believed.raised(capacity, alive))
     }
 }
 

@@ -44,8 +44,8 @@ pub struct Process {
     pub still: Option<Stillness>,
     /// The capacity that was written a second time to learn how Azure counts.
     pub rewrite: Option<Rewrite>,
-    /// The capacity that the set is known to have had: written by us, read higher, or read for a settle time. A lower reading is not believed at once.
-    pub believed: Option<Count>,
+    /// The capacity that the set is known to have had. A lower reading is not believed at once.
+    pub believed: Option<Believed>,
     /// The size that the write under way tries to obtain.
     pub buying: Option<VmSize>,
     /// The model that Azure rejected, and until when it is not tried again.
@@ -70,6 +70,36 @@ pub struct Process {
     pub blind_since: Option<Timestamp>,
     /// An implausible reading was reported and has not ended.
     pub implausible: bool,
+}
+
+/// A capacity that was written by us, read higher, or read for a settle time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Believed {
+    /// `sku.capacity`.
+    pub capacity: Count,
+    /// The most instances that have existed since.
+    pub alive: Count,
+}
+
+impl Believed {
+    /// What to believe after a reading: never less.
+    pub(super) fn raised(self, capacity: Count, alive: Count) -> Self {
+        Self {
+            capacity: self.capacity.max(capacity),
+            alive: self.alive.max(alive),
+        }
+    }
+
+    /// Whether a capacity may be written when the set reads `capacity` with `alive` instances: it must not be less than the set
+    /// is known to have, and the fall since must be explained by instances that are gone. A reading that fell further is false,
+    /// or somebody else has written.
+    pub(super) fn allows(self, write: Count, capacity: Count, alive: Count) -> bool {
+        let (fallen, gone) = (
+            self.capacity.saturating_sub(capacity),
+            self.alive.saturating_sub(alive),
+        );
+        write >= self.capacity && fallen <= gone
+    }
 }
 
 impl Kept {

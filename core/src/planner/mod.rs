@@ -27,7 +27,7 @@ pub use answers::{refused_note, remember};
 pub use capacity::closed_until;
 pub use desired::{Desired, Intent, Pace};
 pub use guard::{Guard, Proof};
-pub use memory::{Kept, Memory, Process};
+pub use memory::{Believed, Kept, Memory, Process};
 pub use observed::{Blind, Instance, Observed, Outcome, Phase, Provisioning, ScaleSet};
 pub use refusal::{Closed, Refusal, RefusalKind};
 pub use summary::{Counts, Health, Stage, Summary, Tally};
@@ -270,7 +270,7 @@ fn present(desired: &Desired, picture: &Picture<'_>, memory: &mut Memory, now: T
     memory.process.believed = memory
         .process
         .believed
-        .map(|believed| believed.max(picture.set.capacity));
+        .map(|believed| believed.raised(picture.set.capacity, picture.alive()));
     if !picture.set.state.is_terminal() {
         memory.process.still = None;
         return wait(Stage::Busy, soon);

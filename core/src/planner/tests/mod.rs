@@ -77,7 +77,10 @@ impl Seeing {
 /// What a process remembers that has seen the set with 20 instances for a while.
 fn settled() -> Memory {
     let mut memory = Memory::default();
-    memory.process.believed = Some(20);
+    memory.process.believed = Some(Believed {
+        capacity: 20,
+        alive: 20,
+    });
     memory
 }
 
