@@ -22,6 +22,7 @@ fn seen(desired: &Desired, regular: u32, spot: u32) -> Observed {
         vm_size: VmSize::from("Standard_D4s_v5"),
         zone: Zone::from("1"),
         created: Some(NOW),
+        price_limit: None,
     };
     let kinds = [(regular, Priority::Regular), (spot, Priority::Spot)];
     let instances = kinds

@@ -13,6 +13,8 @@ pub enum Law {
     Ceiling,
     /// Nothing is taken without two readings of the same facts, a settle time apart, by this process.
     Proof,
+    /// An instance that an eviction left deallocated is not deleted while it may still be started: its disks are somebody's work.
+    Patience,
     /// No action on an unknown.
     UnknownIsNotAbsent,
     /// Only what carries our tag is changed.
@@ -29,10 +31,11 @@ pub enum Law {
 
 impl Law {
     /// All of them, in the order of the documentation.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::NothingWantedIsTaken,
         Self::Ceiling,
         Self::Proof,
+        Self::Patience,
         Self::UnknownIsNotAbsent,
         Self::OursOnly,
         Self::Price,
@@ -48,6 +51,7 @@ impl fmt::Display for Law {
             Self::NothingWantedIsTaken => "nothing wanted is taken",
             Self::Ceiling => "ceiling",
             Self::Proof => "proof",
+            Self::Patience => "patience",
             Self::UnknownIsNotAbsent => "unknown is not absent",
             Self::OursOnly => "ours only",
             Self::Price => "price",
@@ -110,6 +114,8 @@ pub struct Write {
     pub takes: bool,
     /// Whether two readings of the same facts, a settle time apart, stood before it.
     pub proved: bool,
+    /// Wanted instances that were deallocated for less than the restart timeout before they were taken.
+    pub given_up_early: u32,
     /// Whether the set or its instances were unknown when it was decided.
     pub on_unknown: bool,
     /// Whether the set was seen at work when it was decided.
@@ -159,6 +165,15 @@ pub fn judge(write: &Write) -> Option<Broken> {
         return broken(
             Law::Proof,
             "took instances without two readings of the same facts".to_owned(),
+        );
+    }
+    if write.given_up_early > 0 {
+        return broken(
+            Law::Patience,
+            format!(
+                "deleted {} deallocated instances before their restart timeout",
+                write.given_up_early
+            ),
         );
     }
     // Azure evicts Spot instances only: a regular one is never lost to others.

@@ -5,7 +5,8 @@
 
 use spotpool_core::laws::Law;
 use spotpool_core::planner::{
-    Action, Believed, Blind, Desired, Instance, Memory, Observed, Plan, Provisioning, plan,
+    Action, Believed, Blind, Desired, Eviction, Instance, Memory, Observed, Plan, Provisioning,
+    plan,
 };
 use spotpool_core::twin::history::tell;
 use spotpool_core::units::{Millis, Priority, Seen, Timestamp, VmSize};
@@ -68,6 +69,16 @@ const BUGS: &[Bug] = &[
         what: "buys a size that is not declared",
         planner: buys_another_size,
         law: Law::Price,
+    },
+    Bug {
+        what: "replaces a deallocated instance instead of starting it",
+        planner: never_starts_again,
+        law: Law::Patience,
+    },
+    Bug {
+        what: "waits for a deallocated instance to start by itself",
+        planner: waits_for_a_miracle,
+        law: Law::Converges,
     },
     Bug {
         what: "a refusal lasts for ever",
@@ -315,6 +326,32 @@ fn buys_another_size(
         ..desired.clone()
     };
     plan(&desired, observed, memory, now)
+}
+
+fn never_starts_again(
+    desired: &Desired,
+    observed: &Observed,
+    memory: &Memory,
+    now: Timestamp,
+) -> Plan {
+    let hasty = Desired {
+        eviction: Eviction::Delete,
+        ..desired.clone()
+    };
+    plan(&hasty, observed, memory, now)
+}
+
+fn waits_for_a_miracle(
+    desired: &Desired,
+    observed: &Observed,
+    memory: &Memory,
+    now: Timestamp,
+) -> Plan {
+    let mut made = plan(desired, observed, memory, now);
+    if matches!(made.action, Some((Action::Restart { .. }, _))) {
+        made.action = None;
+    }
+    made
 }
 
 fn never_asks_again(

@@ -158,8 +158,8 @@ mod tests {
                     "{path}: {rule}"
                 );
                 assert!(
-                    !rule["rule"].as_str().unwrap().contains("capacity"),
-                    "{path}: /scale would run {rule}"
+                    !rule["rule"].as_str().unwrap().contains("capacity.spot"),
+                    "{path}: what /scale writes could be refused by {rule}"
                 );
             }
         }

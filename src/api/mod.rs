@@ -21,7 +21,10 @@ pub mod template;
 
 pub use amounts::{CountOrPercent, MaxPrice, Period};
 pub use crd::crd;
-pub use pool::{Capacity, DeletionPolicy, ScaleSet, SpotPool, SpotPoolSpec, VmSize};
+pub use pool::{
+    Capacity, DeletionPolicy, Eviction, EvictionPolicy, OrchestrationMode, ScaleSet, SpotPool,
+    SpotPoolSpec, VmSize,
+};
 pub use reasons::{ConditionType, EventReason, Reason};
 pub use status::{
     EvictionStatus, LastAction, Offering, OfferingState, Priority, RegularCounts, ScaleSetRef,
@@ -41,6 +44,8 @@ pub const FIELD_MANAGER: &str = "spotpool";
 pub const POOL_UID_LABEL: &str = "spotpool.io/pool-uid";
 /// Annotation that asks for a look now; echoed in `status.lastHandledReconcileAt`. The name is Flux's.
 pub const REQUESTED_AT_ANNOTATION: &str = "reconcile.fluxcd.io/requestedAt";
+/// Annotation that confirms a removal of many instances: `<uid>/<generation>`, so that it confirms one declaration and no later one.
+pub const CONFIRM_ANNOTATION: &str = "spotpool.io/confirm";
 /// Tag on the scale set that says whose it is. An Azure tag name may not contain `/`, so it cannot look like a label.
 pub const OWNER_TAG: &str = "spotpool_owner";
 /// Tag on the scale set and its instances: hash of the model that they were made from.

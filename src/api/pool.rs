@@ -62,6 +62,15 @@ use super::template::InstanceTemplate;
     validation = Rule::new("(has(self.scaleSet) && has(self.scaleSet.name)) == (has(oldSelf.scaleSet) && has(oldSelf.scaleSet.name)) && (!has(self.scaleSet) || !has(self.scaleSet.name) || self.scaleSet.name == oldSelf.scaleSet.name)")
         .message("scaleSet.name is immutable, also from unset to set: create another SpotPool instead")
         .field_path(".scaleSet.name"),
+    validation = Rule::new("(has(self.scaleSet) ? self.scaleSet.orchestrationMode : 'Flexible') == (has(oldSelf.scaleSet) ? oldSelf.scaleSet.orchestrationMode : 'Flexible')")
+        .message("scaleSet.orchestrationMode is immutable: create another SpotPool instead")
+        .field_path(".scaleSet.orchestrationMode"),
+    validation = Rule::new("!has(self.scaleSet) || self.scaleSet.orchestrationMode == 'Flexible' || size(self.vmSizes) == 1")
+        .message("a Uniform scale set has exactly one VM size: list one, or use orchestrationMode: Flexible")
+        .field_path(".vmSizes"),
+    validation = Rule::new("!has(self.scaleSet) || self.scaleSet.orchestrationMode == 'Flexible' || self.capacity.regular == 0")
+        .message("a Uniform scale set has one priority: set capacity.regular: 0, or use orchestrationMode: Flexible")
+        .field_path(".scaleSet.orchestrationMode"),
 )]
 pub struct SpotPoolSpec {
     /// Azure subscription. Immutable.
@@ -109,6 +118,9 @@ pub struct SpotPoolSpec {
     /// The most that one Spot instance may cost, in US dollars an hour, quoted: "0.05". Unset or "-1": up to the pay-as-you-go price. Azure does not start an instance above it, and evicts one when the price rises above it. Regular instances are not affected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_price: Option<MaxPrice>,
+    /// What happens when Azure takes an instance away.
+    #[serde(default)]
+    pub eviction: Eviction,
     /// What every new instance is made from.
     pub template: InstanceTemplate,
     /// true: observe and report, but write nothing to Azure.
@@ -134,6 +146,54 @@ pub struct ScaleSet {
             .message("must be an Azure resource name: letters, digits, _ . and -"),
     )]
     pub name: Option<String>,
+    /// Flexible: instances are virtual machines of their own, Spot and regular ones mixed. Uniform: instances exist inside their scale set only, all of them Spot and of one size. Immutable.
+    #[serde(default)]
+    pub orchestration_mode: OrchestrationMode,
+}
+
+/// The kind of scale set.
+#[derive(
+    schemars::JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq,
+)]
+pub enum OrchestrationMode {
+    /// Instances are virtual machines of their own.
+    #[default]
+    Flexible,
+    /// Instances exist only inside their scale set.
+    Uniform,
+}
+
+/// What happens when Azure takes an instance away.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!has(self.restartTimeout) || self.policy == 'Deallocate'")
+        .message("restartTimeout applies to policy Deallocate only: remove it or set policy: Deallocate")
+        .field_path(".restartTimeout"),
+)]
+pub struct Eviction {
+    /// Delete: an evicted instance is gone with its disks, and a new one takes its place (Azure's own default is Deallocate; Delete leaves no disks to pay for and holds no quota). Deallocate: it stays with its disks and is started again, and replaced when that does not work within restartTimeout. Immutable.
+    #[serde(default)]
+    #[x_kube(
+        validation = Rule::new("self == oldSelf")
+            .message("Azure cannot change the eviction policy of a scale set: create another SpotPool instead"),
+    )]
+    pub policy: EvictionPolicy,
+    /// With policy Deallocate: for how long an evicted instance is tried to be started before it is deleted, disks and all, and replaced. Unset: 10m.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart_timeout: Option<Period>,
+}
+
+/// What Azure does with an instance that it evicts.
+#[derive(
+    schemars::JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq,
+)]
+pub enum EvictionPolicy {
+    /// It is deleted with its disks.
+    #[default]
+    Delete,
+    /// It is deallocated and keeps its disks.
+    Deallocate,
 }
 
 /// How many instances. No CEL rule may mention these: the scale subresource would run it and refuse.
@@ -188,6 +248,9 @@ pub enum DeletionPolicy {
     Orphan,
 }
 
+/// Without a `restartTimeout`, an evicted instance is tried to be started for so long.
+const RESTART_TIMEOUT: Duration = Duration::from_secs(10 * 60);
+
 // Not 0: an HPA switches itself off at 0.
 fn default_spot() -> i32 {
     1
@@ -232,6 +295,22 @@ impl SpotPool {
     /// The price limit of one Spot instance in micro-dollars an hour; `None` means up to the pay-as-you-go price.
     pub fn max_price_micro_usd(&self) -> Option<i64> {
         self.spec.max_price.as_ref().and_then(MaxPrice::micro_usd)
+    }
+
+    /// For how long an evicted instance is tried to be started; `None` where Azure deletes it.
+    pub fn restart_timeout(&self) -> Option<Duration> {
+        let eviction = &self.spec.eviction;
+        let told = eviction.restart_timeout.as_ref().map(Period::duration);
+        match eviction.policy {
+            EvictionPolicy::Delete => None,
+            EvictionPolicy::Deallocate => Some(told.unwrap_or(RESTART_TIMEOUT)),
+        }
+    }
+
+    /// The kind of scale set.
+    pub fn orchestration_mode(&self) -> OrchestrationMode {
+        let set = self.spec.scale_set.as_ref();
+        set.map(|set| set.orchestration_mode).unwrap_or_default()
     }
 
     /// How long fewer than [`Self::min_available_count`] may run before the pool counts as stalled.

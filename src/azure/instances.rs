@@ -1,21 +1,22 @@
 //! The instances of a scale set: one paged list, read whole or not at all.
 //!
-//! In: the items of `GET …/virtualMachines?$filter='virtualMachineScaleSet/id' eq '…'&$expand=instanceView` as JSON. Out: [`Instance`]s, each in exactly one
+//! In: the items of `GET …/virtualMachines?$filter='virtualMachineScaleSet/id' eq '…'&$expand=instanceView` (Flexible) or
+//! `GET {set}/virtualMachines?$expand=instanceView` (Uniform) as JSON. Out: [`Instance`]s, each in exactly one
 //! [`Phase`], or why the list cannot be trusted: a page that failed or an item that cannot be read makes the whole list unknown,
 //! since a list with a gap would look like an eviction.
 
-use futures::StreamExt;
+use futures::{Stream, StreamExt};
 use serde_json::Value;
 use spotpool_core::planner::{Instance, Phase};
-use spotpool_core::units::{InstanceName, Priority, VmSize, Zone};
+use spotpool_core::units::{InstanceName, MicroUsd, Priority, VmSize, Zone};
 use std::collections::BTreeMap;
 
 use super::policies::Tap;
-use super::scale_set::timestamp;
+use super::scale_set::{price, timestamp};
 use super::transport::CallError;
-use crate::cloud::PoolRef;
+use crate::cloud::{OrchestrationMode, PoolRef};
 
-/// A Flexible set has at most 1,000 instances; more pages than this are a list that does not end.
+/// A set has at most 1,000 instances; more pages than this are a list that does not end.
 const MOST_PAGES: usize = 100;
 
 /// Asks for all pages and reads them. `client` is one whose pages pass through `tap`.
@@ -28,14 +29,51 @@ pub(super) async fn list(
     pool: &PoolRef,
 ) -> Result<Vec<Instance>, CallError> {
     let set = pool.scale_set_id();
-    let request = client
-        .virtual_machines_client()
-        .list(&pool.resource_group, &pool.subscription);
-    // $expand is allowed only with this filter [swagger 2024-07-01, VirtualMachines_List], and saves one read an instance.
-    let mut pages = request
-        .filter(format!("'virtualMachineScaleSet/id' eq '{set}'"))
-        .expand("instanceView")
-        .into_stream();
+    match pool.mode {
+        OrchestrationMode::Flexible => {
+            let request = client
+                .virtual_machines_client()
+                .list(&pool.resource_group, &pool.subscription);
+            // $expand is allowed only with this filter [swagger 2024-07-01, VirtualMachines_List], and saves one read an instance.
+            let pages = request
+                .filter(format!("'virtualMachineScaleSet/id' eq '{set}'"))
+                .expand("instanceView")
+                .into_stream();
+            follow(pages).await?;
+        }
+        OrchestrationMode::Uniform => {
+            let request = client.virtual_machine_scale_set_v_ms_client().list(
+                &pool.resource_group,
+                &pool.scale_set,
+                &pool.subscription,
+            );
+            follow(request.expand("instanceView").into_stream()).await?;
+        }
+    }
+    let read = match pool.mode {
+        OrchestrationMode::Flexible => read_items(&tap.drain(), Some(&set)),
+        OrchestrationMode::Uniform => read_items(&tap.drain(), None),
+    };
+    read.map_err(|fact| CallError::Unreadable { fact })
+}
+
+/// What Azure calls an instance in the body of a batch call: a Flexible one by its name, a Uniform one by the number that its name ends in
+/// (azure.md §1.5).
+pub(super) fn id_of(pool: &PoolRef, name: &InstanceName) -> String {
+    let id = match pool.mode {
+        OrchestrationMode::Flexible => name.as_str(),
+        OrchestrationMode::Uniform => name
+            .as_str()
+            .rsplit_once('_')
+            .map_or(name.as_str(), |(_, id)| id),
+    };
+    id.to_owned()
+}
+
+/// Follows a list to its end; what passes, the tap keeps.
+async fn follow<T>(
+    mut pages: impl Stream<Item = Result<T, azure_core_legacy::Error>> + Unpin,
+) -> Result<(), CallError> {
     let mut read = 0;
     while let Some(page) = pages.next().await {
         page?;
@@ -46,14 +84,14 @@ pub(super) async fn list(
             });
         }
     }
-    read_items(&tap.drain(), &set).map_err(|fact| CallError::Unreadable { fact })
+    Ok(())
 }
 
-/// Reads the items of all pages.
+/// Reads the items of all pages. `set`: the scale set that Flexible instances must name as theirs.
 ///
 /// # Errors
 /// A sentence about the first item that cannot be read.
-pub(super) fn read_items(items: &[Value], set: &str) -> Result<Vec<Instance>, String> {
+pub(super) fn read_items(items: &[Value], set: Option<&str>) -> Result<Vec<Instance>, String> {
     let expanded = items.iter().any(|item| view(item).is_some());
     // By name: an item that moves to the next page while we read may come twice; the later one is newer.
     let mut instances = BTreeMap::new();
@@ -66,7 +104,7 @@ pub(super) fn read_items(items: &[Value], set: &str) -> Result<Vec<Instance>, St
 }
 
 /// `None`: a machine of another scale set, in case the filter was not heeded.
-fn read_item(item: &Value, set: &str, expanded: bool) -> Result<Option<Instance>, String> {
+fn read_item(item: &Value, set: Option<&str>, expanded: bool) -> Result<Option<Instance>, String> {
     let name = item
         .get("name")
         .and_then(Value::as_str)
@@ -76,13 +114,15 @@ fn read_item(item: &Value, set: &str, expanded: bool) -> Result<Option<Instance>
         .get("properties")
         .filter(|properties| properties.is_object())
         .ok_or_else(|| format!("instance {name} has no properties"))?;
-    let member_of = properties
-        .pointer("/virtualMachineScaleSet/id")
-        .and_then(Value::as_str)
-        .ok_or_else(|| format!("instance {name} does not say which scale set it belongs to"))?;
-    // ARM ids are compared without case: Azure itself returns them in several spellings.
-    if !member_of.eq_ignore_ascii_case(set) {
-        return Ok(None);
+    if let Some(set) = set {
+        let member_of = properties
+            .pointer("/virtualMachineScaleSet/id")
+            .and_then(Value::as_str)
+            .ok_or_else(|| format!("instance {name} does not say which scale set it belongs to"))?;
+        // ARM ids are compared without case: Azure itself returns them in several spellings.
+        if !member_of.eq_ignore_ascii_case(set) {
+            return Ok(None);
+        }
     }
     let priority = match properties.get("priority").and_then(Value::as_str) {
         // `Low` is Spot's old name.
@@ -101,13 +141,21 @@ fn read_item(item: &Value, set: &str, expanded: bool) -> Result<Option<Instance>
             has_come_up(item),
             expanded,
         ),
-        vm_size: VmSize::from(text("/hardwareProfile/vmSize").unwrap_or_default()),
+        vm_size: VmSize::from(
+            text("/hardwareProfile/vmSize")
+                .or_else(|| item.pointer("/sku/name").and_then(Value::as_str))
+                .unwrap_or_default(),
+        ),
         zone: Zone::from(
             item.pointer("/zones/0")
                 .and_then(Value::as_str)
                 .unwrap_or_default(),
         ),
         created: text("/timeCreated").and_then(timestamp),
+        price_limit: properties
+            .pointer("/billingProfile/maxPrice")
+            .and_then(Value::as_f64)
+            .map(|dollars| price(dollars).unwrap_or(MicroUsd(i64::MAX))),
     }))
 }
 
@@ -154,9 +202,8 @@ fn by_power(power: &str) -> Phase {
         "running" => Phase::Running,
         "starting" => Phase::Starting,
         // On its way down without being deleted: it will still exist, count in capacity and hold quota, so it is not "as good as gone".
-        "stopping" | "stopped" | "deallocating" | "deallocated" | "hibernating" | "hibernated" => {
-            Phase::Deallocated
-        }
+        "stopping" | "deallocating" | "hibernating" => Phase::Deallocating,
+        "stopped" | "deallocated" | "hibernated" => Phase::Deallocated,
         _ => Phase::Unknown,
     }
 }
@@ -200,7 +247,7 @@ mod tests {
     }
 
     fn one(item: Value) -> Instance {
-        read_items(&[item], SET).unwrap().remove(0)
+        read_items(&[item], Some(SET)).unwrap().remove(0)
     }
 
     #[test]
@@ -233,6 +280,7 @@ mod tests {
                 vm_size: "Standard_D4s_v5".into(),
                 zone: "2".into(),
                 created: Some(Timestamp(1_767_323_045_678)),
+                price_limit: None,
             }
         );
     }
@@ -246,7 +294,7 @@ mod tests {
             ("Succeeded", Some("stopped"), Phase::Deallocated),
             ("Succeeded", Some("unknown"), Phase::Unknown),
             ("Updating", Some("running"), Phase::Running),
-            ("Updating", Some("deallocating"), Phase::Deallocated),
+            ("Updating", Some("deallocating"), Phase::Deallocating),
             ("Updating", None, Phase::Unknown),
             ("Creating", Some("running"), Phase::Starting),
             ("Creating", None, Phase::Starting),
@@ -274,7 +322,7 @@ mod tests {
                 item("a", "Succeeded", None),
                 item("b", "Succeeded", Some("running")),
             ],
-            SET,
+            Some(SET),
         )
         .unwrap();
         assert_eq!(
@@ -295,9 +343,12 @@ mod tests {
         ] {
             let mut bad = item("b", "Succeeded", Some("running"));
             *bad.pointer_mut(pointer).unwrap() = value;
-            assert!(read_items(&[good.clone(), bad], SET).is_err(), "{pointer}");
+            assert!(
+                read_items(&[good.clone(), bad], Some(SET)).is_err(),
+                "{pointer}"
+            );
         }
-        assert!(read_items(&[good, json!("b")], SET).is_err());
+        assert!(read_items(&[good, json!("b")], Some(SET)).is_err());
     }
 
     #[test]
@@ -336,7 +387,7 @@ mod tests {
                 foreign,
                 again,
             ],
-            SET,
+            Some(SET),
         )
         .unwrap();
         assert_eq!(list.len(), 1);

@@ -17,6 +17,7 @@ mod instances;
 mod operation;
 mod options;
 mod policies;
+mod restart;
 mod scale_set;
 pub mod tags;
 mod transport;
@@ -241,12 +242,18 @@ impl Azure {
                     .into_raw_response()
             }
             Action::Replace { instances, .. } => {
-                let instance_ids = instances.iter().map(|name| name.0.clone()).collect();
+                let instance_ids = instances
+                    .iter()
+                    .map(|name| instances::id_of(pool, name))
+                    .collect();
                 let body = models::VirtualMachineScaleSetVmInstanceRequiredIDs { instance_ids };
                 sets.delete_instances(group, name, body, subscription)
                     .send()
                     .await?
                     .into_raw_response()
+            }
+            Action::Restart { instances, .. } => {
+                return Ok(restart::start(&self.client, pool, instances).await?);
             }
             Action::Remove { .. } => sets
                 .delete(group, name, subscription)

@@ -67,7 +67,7 @@ pub(super) fn read(body: &[u8], header_etag: Option<&str>) -> Result<ScaleSet, S
 }
 
 /// Dollars to micro-dollars; -1 is no limit but the pay-as-you-go price.
-fn price(dollars: f64) -> Option<MicroUsd> {
+pub(super) fn price(dollars: f64) -> Option<MicroUsd> {
     #[allow(clippy::cast_possible_truncation)]
     // A price of an hour in micro-dollars is far below 2^53.
     (dollars >= 0.0).then(|| MicroUsd((dollars * 1_000_000.0).round() as i64))

@@ -2,7 +2,7 @@
 //!
 //! In comes what a turn has to say; out goes one verdict a condition, with Azure's own code, the request's id and the time of the next try.
 
-use spotpool_core::planner::{Blind, Closed, Health, Stage};
+use spotpool_core::planner::{Blind, Closed, Eviction, Health, Stage};
 
 use crate::api::Reason;
 use crate::api::reasons::ConditionStatus::{self, False, True, Unknown};
@@ -44,6 +44,22 @@ pub(super) fn spot_satisfied(report: &Report<'_>, human: Option<&Human>) -> Verd
             Reason::WaitingForCapacityToSettle,
             format!("{short}; {message}"),
         ),
+        _ if report
+            .summary
+            .counts
+            .is_some_and(|counts| counts.spot.deallocated > 0)
+            && report.resolved.desired.eviction != Eviction::Delete =>
+        {
+            let down = report
+                .summary
+                .counts
+                .map_or(0, |counts| counts.spot.deallocated);
+            say(
+                False,
+                Reason::Restarting,
+                format!("{short}; {down} are deallocated and are started again"),
+            )
+        }
         _ if replacing => say(
             False,
             Reason::Replacing,

@@ -6,6 +6,7 @@ use crate::api::Reason;
 use crate::api::reasons::ConditionStatus::{False, True};
 
 use super::conditions::{Verdict, quote, say};
+use super::kstatus::confirmation;
 use super::status::Report;
 use super::words::{refusal_text, with_advice};
 
@@ -42,6 +43,11 @@ pub fn condition(report: &Report<'_>) -> Verdict {
         (Stage::Blind(Blind::Unreachable { .. }), _) => blocked(
             Reason::AzureUnreachable,
             "Azure cannot be read, and nothing is deleted unseen",
+        ),
+        (Stage::ConfirmationNeeded { taking }, _) => say(
+            False,
+            Reason::ConfirmationNeeded,
+            format!("{}. {orphan}", confirmation(report, *taking)),
         ),
         (Stage::Acting, Some(refusal)) if is_lock(&refusal.code) => {
             blocked(Reason::Locked, &refusal_text(refusal))

@@ -4,10 +4,10 @@
 //! says why this spec cannot be used although it passed the schema.
 
 use kube::ResourceExt as _;
-use spotpool_core::planner::{Desired, Intent, Pace};
+use spotpool_core::planner::{Desired, Eviction, Intent, Pace};
 use spotpool_core::units::{Count, MicroUsd, Millis, Owner, VmSize};
 
-use crate::api::{DeletionPolicy, SpotPool};
+use crate::api::{self, CONFIRM_ANNOTATION, DeletionPolicy, SpotPool};
 use crate::cloud::{EvictionPolicy, Image, OrchestrationMode, PoolRef, Shape};
 
 /// The most instances that a Flexible scale set holds (learn.microsoft.com: *Orchestration modes for Virtual Machine Scale Sets*).
@@ -62,16 +62,27 @@ pub fn resolve(pool: &SpotPool, cluster_id: &str, pace: Pace) -> Result<Resolved
             .collect(),
         model: shape.fingerprint(),
         max_price: shape.max_price,
+        eviction: match pool.restart_timeout() {
+            None => Eviction::Delete,
+            Some(timeout) => Eviction::Deallocate {
+                restart_timeout: Millis(i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX)),
+            },
+        },
         // A count above what is wanted in all (KEDA scaled to zero) would make the pool wait for ever.
         min_available: pool.min_available_count().min(spot.saturating_add(regular)),
         progress_deadline: Millis(
             i64::try_from(pool.progress_deadline().as_millis()).unwrap_or(i64::MAX),
         ),
+        confirm_above: None,
+        confirmed: pool.annotations().get(CONFIRM_ANNOTATION) == Some(&confirmation_of(pool)),
         intent,
         pace,
     };
     let place = PoolRef {
-        mode: OrchestrationMode::Flexible,
+        mode: match pool.orchestration_mode() {
+            api::OrchestrationMode::Flexible => OrchestrationMode::Flexible,
+            api::OrchestrationMode::Uniform => OrchestrationMode::Uniform,
+        },
         subscription: pool.spec.subscription_id.clone(),
         resource_group: pool.spec.resource_group.clone(),
         location: pool.spec.location.clone(),
@@ -108,6 +119,20 @@ fn usable(pool: &SpotPool) -> Result<(), InvalidSpec> {
         return refuse(format!(
             "capacity.spot + capacity.regular is {total}, but a scale set holds at most {MOST_INSTANCES} instances: lower capacity, or make another SpotPool"
         ));
+    }
+    if pool.orchestration_mode() == api::OrchestrationMode::Uniform {
+        if spec.capacity.regular > 0 {
+            return refuse(
+                "a Uniform scale set has one priority: set capacity.regular: 0, or use orchestrationMode: Flexible"
+                    .to_owned(),
+            );
+        }
+        if spec.vm_sizes.len() > 1 {
+            return refuse(
+                "a Uniform scale set has exactly one VM size: list one, or use orchestrationMode: Flexible"
+                    .to_owned(),
+            );
+        }
     }
     if spec.vm_sizes.is_empty() {
         return refuse("vmSizes is empty: list at least one VM size".to_owned());
@@ -160,7 +185,10 @@ fn shape(pool: &SpotPool) -> Shape {
     keys.sort();
     let os_disk = template.os_disk.clone().unwrap_or_default();
     Shape {
-        eviction: EvictionPolicy::Delete,
+        eviction: match pool.spec.eviction.policy {
+            api::EvictionPolicy::Delete => EvictionPolicy::Delete,
+            api::EvictionPolicy::Deallocate => EvictionPolicy::Deallocate,
+        },
         zones,
         max_price: pool.max_price_micro_usd().map(MicroUsd),
         image,
@@ -176,6 +204,15 @@ fn shape(pool: &SpotPool) -> Shape {
         accelerated_networking: template.network.accelerated_networking,
         tags: template.tags.clone(),
     }
+}
+
+/// What `spotpool.io/confirm` must say to confirm the pool as it is declared now.
+pub fn confirmation_of(pool: &SpotPool) -> String {
+    format!(
+        "{}/{}",
+        pool.uid().unwrap_or_default(),
+        pool.metadata.generation.unwrap_or_default()
+    )
 }
 
 /// Whether somebody has asked for the object to go.

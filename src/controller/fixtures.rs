@@ -128,6 +128,7 @@ impl Inner {
                 vm_size: set.vm_size.clone(),
                 zone: Zone::default(),
                 created: Some(now),
+                price_limit: None,
             });
         }
         while instances.len() > capacity as usize {
@@ -220,6 +221,15 @@ impl Cloud for FakeCloud {
                     if let Some((set, instances)) = &mut inner.set {
                         instances.retain(|one| !names.contains(&one.name));
                         set.capacity = instances.len() as Count;
+                    }
+                }
+                Action::Restart {
+                    instances: names, ..
+                } => {
+                    if let Some((_, instances)) = &mut inner.set {
+                        for one in instances.iter_mut().filter(|one| names.contains(&one.name)) {
+                            one.phase = Phase::Running;
+                        }
                     }
                 }
                 Action::Remove { .. } => inner.set = None,

@@ -4,13 +4,14 @@
 //! False, and never both present.
 
 use spotpool_core::planner::{Blind, Closed, Health, Intent, Stage};
-use spotpool_core::units::Timestamp;
+use spotpool_core::units::{Count, Timestamp};
 
-use crate::api::Reason;
 use crate::api::reasons::ConditionStatus::{self, False, True, Unknown};
+use crate::api::{CONFIRM_ANNOTATION, Reason};
 
 use super::capacity::refusals;
 use super::conditions::{Verdict, keep, quote, say};
+use super::desired::confirmation_of;
 use super::status::Report;
 use super::times::clock_text;
 use super::words::{closed_text, reason_of, with_advice};
@@ -134,6 +135,9 @@ pub(super) fn reconciling(report: &Report<'_>, human: Option<&Human>) -> Verdict
     if matches!(report.summary.health, Health::Overdue { .. }) {
         return Verdict::Absent;
     }
+    if matches!(report.summary.stage, Stage::ConfirmationNeeded { .. }) {
+        return Verdict::Absent;
+    }
     let desired = &report.resolved.desired;
     let goal = format!(
         "{} Spot and {} regular instances",
@@ -166,6 +170,13 @@ pub(super) fn stalled(report: &Report<'_>, human: Option<&Human>) -> Verdict {
     if report.is_suspended() {
         return Verdict::Absent;
     }
+    if let Stage::ConfirmationNeeded { taking } = report.summary.stage {
+        return say(
+            True,
+            Reason::ConfirmationNeeded,
+            confirmation(report, taking),
+        );
+    }
     match (human, &report.summary.health) {
         (Some(human), _) => human.on(True),
         (None, Health::Overdue { since }) if !report.is_deleting() => say(
@@ -175,6 +186,17 @@ pub(super) fn stalled(report: &Report<'_>, human: Option<&Human>) -> Verdict {
         ),
         _ => Verdict::Absent,
     }
+}
+
+/// What would go, and the command that lets it.
+pub(super) fn confirmation(report: &Report<'_>, taking: Count) -> String {
+    let meta = &report.pool.metadata;
+    format!(
+        "{taking} instances would be removed at once, and this installation asks before that. To confirm: kubectl annotate spotpool {} -n {} --overwrite {CONFIRM_ANNOTATION}={}",
+        meta.name.as_deref().unwrap_or_default(),
+        meta.namespace.as_deref().unwrap_or_default(),
+        confirmation_of(report.pool),
+    )
 }
 
 impl Report<'_> {

@@ -161,7 +161,8 @@ impl Turn {
                 vm_size,
                 proof: None,
                 ..
-            } => {
+            }
+            | Action::Restart { vm_size, .. } => {
                 if let Some(closed) = kept.closed.iter().find(|one| &one.vm_size == vm_size) {
                     self.happenings
                         .push(Happening::of(&refused_note(closed), word));
@@ -271,6 +272,9 @@ fn wait_text(summary: &Summary) -> (String, String) {
         }
         Stage::Implausible { message } => same(format!("cannot be true: {message}")),
         Stage::Refused(closed) => same(format!("waits: {}", super::words::closed_text(closed))),
+        Stage::ConfirmationNeeded { taking } => same(format!(
+            "waits for a confirmation: {taking} instances would be removed at once"
+        )),
         Stage::AtRest => same("at rest: everything as declared".to_owned()),
         Stage::Suspended { would: None } => same("suspended: nothing would be done".to_owned()),
         Stage::Suspended { would: Some(would) } => same(format!("suspended, would do: {would}")),

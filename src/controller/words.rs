@@ -81,6 +81,7 @@ pub fn action_word(action: &Action) -> &'static str {
         Action::Resize { proof: Some(_), .. } => "RemoveInstances",
         Action::Reshape { .. } => "UpdateModel",
         Action::Replace { .. } => "DeleteInstances",
+        Action::Restart { .. } => "StartInstances",
         Action::Remove { .. } => "DeleteScaleSet",
     }
 }

@@ -48,6 +48,13 @@ pub enum Action {
         /// Why that is safe.
         proof: Proof,
     },
+    /// Start these instances, which exist and are deallocated. Starting one that runs changes nothing.
+    Restart {
+        /// Whom.
+        instances: Vec<InstanceName>,
+        /// Their size.
+        vm_size: VmSize,
+    },
     /// Delete the whole scale set.
     Remove {
         /// Proof that it is ours. Azure's DELETE takes no `If-Match`.
@@ -92,6 +99,8 @@ pub enum Reason {
     ScalingDown,
     /// Evicted instances are asked for again.
     ReplacementRequested,
+    /// Evicted instances that stayed are started again.
+    RestartRequested,
     /// Instances that cannot work make room for new ones.
     ReplacingBroken,
     /// The declared model differs from the scale set's.
@@ -120,6 +129,7 @@ impl Reason {
             Self::ScalingUp => "ScalingUp",
             Self::ScalingDown => "ScalingDown",
             Self::ReplacementRequested => "ReplacementRequested",
+            Self::RestartRequested => "RestartRequested",
             Self::ReplacingBroken => "ReplacingBroken",
             Self::ModelChanged => "ModelChanged",
             Self::ScaleSetDeleted => "ScaleSetDeleted",

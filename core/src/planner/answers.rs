@@ -7,6 +7,7 @@ use super::memory::{Believed, Memory};
 use super::observed::{Outcome, Provisioning};
 use super::picture::Picture;
 use super::refusal::{Closed, Refusal, RefusalKind};
+use super::restart;
 use crate::units::{Count, ModelHash, Timestamp, VmSize};
 
 /// Takes the answer to an action into memory. `now` is the time after the call: nothing read before it counts.
@@ -27,6 +28,11 @@ pub fn remember(
             proof: None,
             ..
         } => Some(vm_size),
+        // What is started again is bought again: Azure may have no machine of this size, or ask too much for it.
+        Action::Restart { vm_size, instances } => {
+            restart::tried(instances, &mut memory, now);
+            Some(vm_size)
+        }
         _ => None,
     };
     if let Action::Create { capacity, .. } | Action::Resize { capacity, .. } = action {

@@ -19,10 +19,16 @@ pub struct Desired {
     pub model: ModelHash,
     /// The most to pay for a Spot instance an hour; `None`: up to the pay-as-you-go price.
     pub max_price: Option<MicroUsd>,
+    /// What Azure does with an instance that it evicts.
+    pub eviction: Eviction,
     /// How many of all must run for the pool to be Ready.
     pub min_available: Count,
     /// How long less than that may run before somebody should look.
     pub progress_deadline: Millis,
+    /// More instances than this are not taken away at once without a confirmation; `None`: any number may go.
+    pub confirm_above: Option<Count>,
+    /// Whether somebody has confirmed just this declaration.
+    pub confirmed: bool,
     /// Keep the pool, only watch it, or take it down.
     pub intent: Intent,
     /// How patient to be.
@@ -34,6 +40,23 @@ impl Desired {
     pub fn total(&self) -> Count {
         self.regular.saturating_add(self.spot)
     }
+
+    /// Whether so many may not be taken away yet.
+    pub(super) fn lacks_confirmation(&self, taking: Count) -> bool {
+        !self.confirmed && self.confirm_above.is_some_and(|most| taking > most)
+    }
+}
+
+/// What becomes of an evicted instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Eviction {
+    /// Azure deletes it, and the capacity falls.
+    Delete,
+    /// It stays, deallocated, with its disks: it is started again, and replaced when that has not worked for so long.
+    Deallocate {
+        /// From when it was first seen down.
+        restart_timeout: Millis,
+    },
 }
 
 /// What to do with the scale set as a whole.

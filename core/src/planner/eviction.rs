@@ -3,40 +3,48 @@
 use std::collections::BTreeSet;
 
 use super::action::{Because, Reason};
+use super::desired::{Desired, Eviction};
 use super::memory::Memory;
-use super::observed::Phase;
+use super::observed::{Instance, Phase};
 use super::picture::Picture;
 use crate::units::{Count, InstanceName, Priority, Timestamp};
 
-/// Spot instances that vanish without our doing were evicted.
+/// Spot instances that vanish without our doing were evicted; under the policy Deallocate also those that are deallocated.
 pub(super) fn notice(
+    desired: &Desired,
     picture: &Picture<'_>,
     memory: &mut Memory,
     notes: &mut Vec<Because>,
     now: Timestamp,
 ) {
+    let down_is_evicted = desired.eviction != Eviction::Delete;
+    let there = |one: &&Instance| match one.phase {
+        Phase::Stopping => false,
+        Phase::Deallocating | Phase::Deallocated => !down_is_evicted,
+        _ => true,
+    };
     let held: BTreeSet<InstanceName> = picture
         .instances
         .iter()
-        .filter(|one| one.priority == Priority::Spot && one.phase != Phase::Stopping)
+        .filter(|one| one.priority == Priority::Spot)
+        .filter(there)
         .map(|one| one.name.clone())
         .collect();
-    let lost: Vec<&InstanceName> = memory.process.spot_seen.difference(&held).collect();
+    let lost: Vec<InstanceName> = memory
+        .process
+        .spot_seen
+        .difference(&held)
+        .cloned()
+        .collect();
     let gone = Count::try_from(lost.len()).unwrap_or(Count::MAX);
     let evicted = gone.saturating_sub(memory.process.leaving);
     memory.process.leaving = memory.process.leaving.saturating_sub(gone);
     if evicted > 0 {
-        let names = lost
-            .iter()
-            .take(5)
-            .map(|name| name.as_str())
-            .collect::<Vec<_>>()
-            .join(", ");
         notes.push(Because {
             reason: Reason::Evicted,
             message: format!(
-                "{evicted} Spot instances were taken away: {names}{}",
-                if lost.len() > 5 { ", …" } else { "" }
+                "{evicted} Spot instances were taken away: {}",
+                super::names(&lost)
             ),
         });
         memory.kept.evictions = memory.kept.evictions.saturating_add(u64::from(evicted));

@@ -176,7 +176,7 @@ impl Rewrite {
 impl Subject {
     fn of(desired: &Desired, picture: &Picture<'_>) -> Self {
         let standing = |phase| match phase {
-            Phase::Failed | Phase::Deallocated => Standing::Broken,
+            Phase::Failed | Phase::Deallocated | Phase::Deallocating => Standing::Broken,
             Phase::Stopping => Standing::Leaving,
             Phase::Starting | Phase::Running | Phase::Unknown => Standing::Sound,
         };

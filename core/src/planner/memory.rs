@@ -1,6 +1,6 @@
 //! What a pool remembers between turns, in two halves: what may be shown and restored, and what proves things and therefore never leaves the process.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::units::{Count, Etag, InstanceName, ModelHash, Timestamp, VmSize};
 
@@ -60,6 +60,8 @@ pub struct Process {
     pub removing: bool,
     /// The version of the set whose failure nobody explained, so that it is counted once.
     pub unexplained: Option<Etag>,
+    /// Instances that are deallocated and may be started again.
+    pub down: BTreeMap<InstanceName, Down>,
     /// Spot instances held at the last look: those that vanish without our doing were evicted.
     pub spot_seen: BTreeSet<InstanceName>,
     /// Spot instances that our own writes take away.
@@ -100,6 +102,17 @@ impl Believed {
         );
         write >= self.capacity && fallen <= gone
     }
+}
+
+/// An instance that is deallocated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Down {
+    /// When this process saw it so first.
+    pub since: Timestamp,
+    /// How often it was asked to start.
+    pub tries: u32,
+    /// Not asked again before.
+    pub next: Timestamp,
 }
 
 impl Kept {
@@ -157,6 +170,8 @@ impl Memory {
     ) -> Self {
         const LONG_AGO: i64 = -5 * 60_000;
         let retime = |at: Timestamp| Timestamp((at - now).0.max(LONG_AGO));
+        // A restart timeout may be longer than anything else that is waited for.
+        let retime_long = |at: Timestamp| Timestamp((at - now).0.max(LONG_AGO * 12));
         let mut memory = self.clone();
         let (kept, process) = (&mut memory.kept, &mut memory.process);
         for closed in &mut kept.closed {
@@ -179,6 +194,21 @@ impl Memory {
         process.unexplained = None;
         process.absent_since = process.absent_since.map(retime);
         process.spot_seen = process.spot_seen.iter().map(rename).collect();
+        process.down = process
+            .down
+            .iter()
+            .map(|(name, down)| {
+                let (since, next) = (retime_long(down.since), retime(down.next).max(Timestamp(0)));
+                (
+                    rename(name),
+                    Down {
+                        since,
+                        next,
+                        ..*down
+                    },
+                )
+            })
+            .collect();
         process.to_replace = process.to_replace.min(1);
         process.blind_since = None;
         memory

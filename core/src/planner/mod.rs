@@ -19,20 +19,21 @@ pub mod observed;
 mod picture;
 pub mod refusal;
 mod replacement;
+mod restart;
 mod rollout;
 pub mod summary;
 
 pub use action::{Action, Answer, Because, Reason};
 pub use answers::{refused_note, remember};
 pub use capacity::closed_until;
-pub use desired::{Desired, Intent, Pace};
+pub use desired::{Desired, Eviction, Intent, Pace};
 pub use guard::{Guard, Proof};
-pub use memory::{Believed, Kept, Memory, Process};
+pub use memory::{Believed, Down, Kept, Memory, Process};
 pub use observed::{Blind, Instance, Observed, Outcome, Phase, Provisioning, ScaleSet};
 pub use refusal::{Closed, Refusal, RefusalKind};
 pub use summary::{Counts, Health, Stage, Summary, Tally};
 
-use crate::units::{Millis, Seen, Timestamp};
+use crate::units::{InstanceName, Millis, Seen, Timestamp};
 use guard::Stillness;
 use picture::Picture;
 
@@ -88,8 +89,9 @@ pub fn plan(desired: &Desired, observed: &Observed, memory: &Memory, now: Timest
         (Seen::Known { .. }, Ok(picture)) => {
             // What goes with the set that we delete was not evicted.
             if desired.intent != Intent::Remove {
-                eviction::notice(picture, &mut memory, &mut notes, now);
+                eviction::notice(desired, picture, &mut memory, &mut notes, now);
             }
+            restart::follow(desired, picture, &mut memory, now);
             memory.process.absent_since = None;
             guard_refused(desired, picture, &mut memory, &mut notes);
             present(desired, picture, &mut memory, now)
@@ -283,10 +285,15 @@ fn present(desired: &Desired, picture: &Picture<'_>, memory: &mut Memory, now: T
         return wait(Stage::Busy, soon);
     }
     if desired.intent == Intent::Remove {
-        let message = format!(
-            "the SpotPool is deleted: delete the scale set and its {} instances",
-            picture.alive()
-        );
+        let taking = picture.alive();
+        if desired.lacks_confirmation(taking) {
+            return wait(
+                Stage::ConfirmationNeeded { taking },
+                now + desired.pace.rest,
+            );
+        }
+        let message =
+            format!("the SpotPool is deleted: delete the scale set and its {taking} instances");
         return act(
             Action::Remove { guard },
             Because {
@@ -318,6 +325,9 @@ fn present(desired: &Desired, picture: &Picture<'_>, memory: &mut Memory, now: T
     ) {
         return step;
     }
+    if let Some(step) = restart::start(desired, picture, memory, now) {
+        return step;
+    }
     let growth = capacity::grow(desired, picture, &guard, &still, memory, now);
     if let Some(step) = growth {
         // A refusal to sell more is no reason to keep what is too much.
@@ -347,10 +357,13 @@ fn present(desired: &Desired, picture: &Picture<'_>, memory: &mut Memory, now: T
     if let Some(step) = replacement::shrink(desired, picture, &guard, &still, memory, now) {
         return step;
     }
+    if let Some(step) = restart::await_next(desired, picture, memory, now) {
+        return step;
+    }
     if picture.instances.iter().any(|one| {
         matches!(
             one.phase,
-            Phase::Starting | Phase::Stopping | Phase::Unknown
+            Phase::Starting | Phase::Stopping | Phase::Deallocating | Phase::Unknown
         )
     }) {
         return wait(
@@ -359,6 +372,17 @@ fn present(desired: &Desired, picture: &Picture<'_>, memory: &mut Memory, now: T
         );
     }
     wait(Stage::AtRest, now + desired.pace.rest)
+}
+
+/// The first few names, for people.
+fn names(instances: &[InstanceName]) -> String {
+    let few: Vec<&str> = instances.iter().take(5).map(InstanceName::as_str).collect();
+    let more = if instances.len() > few.len() {
+        ", …"
+    } else {
+        ""
+    };
+    format!("{}{more}", few.join(", "))
 }
 
 /// A capacity far below the instances that exist cannot be true, or not for long (autoscaler #9452 deleted 89 of 90 machines on
@@ -400,6 +424,7 @@ fn only_watch(step: Step, desired: &Desired, now: Timestamp) -> Step {
             | Stage::Starting
             | Stage::Busy
             | Stage::Refused(_)
+            | Stage::ConfirmationNeeded { .. }
             | Stage::Settling { .. },
             until,
         ) => wait(

@@ -77,6 +77,8 @@ pub struct Instance {
     pub zone: Zone,
     /// `timeCreated`.
     pub created: Option<Timestamp>,
+    /// `billingProfile.maxPrice` of a Spot instance, the largest number for -1; `None`: not told. Starting it again may cost so much.
+    pub price_limit: Option<MicroUsd>,
 }
 
 /// Where an instance is in its life, by provisioningState *and* PowerState; each instance is in exactly one phase.
@@ -88,6 +90,8 @@ pub enum Phase {
     Running,
     /// Being deleted or evicted: as good as gone.
     Stopping,
+    /// On its way to being stopped or deallocated: it stays.
+    Deallocating,
     /// Stopped or deallocated: it exists, counts in capacity and quota, and does no work.
     Deallocated,
     /// Its provisioning failed.

@@ -1,6 +1,6 @@
 //! The part of an observation that decisions may stand on: a set that was seen, is ours, is at rest, and whose instances are all known.
 
-use crate::units::{Count, InstanceName, Priority, Timestamp};
+use crate::units::{Count, Priority, Timestamp};
 
 use super::desired::Desired;
 use super::observed::{Instance, Phase, ScaleSet};
@@ -27,13 +27,19 @@ impl Picture<'_> {
         self.count(|one| one.phase != Phase::Stopping)
     }
 
-    /// Instances that hold a place and do no work.
-    pub fn broken(&self) -> Vec<InstanceName> {
+    /// Instances of a priority that work or are about to.
+    pub fn sound(&self, priority: Priority) -> Count {
+        self.count(|one| {
+            one.priority == priority
+                && matches!(one.phase, Phase::Starting | Phase::Running | Phase::Unknown)
+        })
+    }
+
+    /// Whether any instance is deallocated or about to be.
+    pub fn has_down(&self) -> bool {
         self.instances
             .iter()
-            .filter(|one| matches!(one.phase, Phase::Failed | Phase::Deallocated))
-            .map(|one| one.name.clone())
-            .collect()
+            .any(|one| matches!(one.phase, Phase::Deallocating | Phase::Deallocated))
     }
 
     /// Whether any instance's state could not be read.

@@ -9,7 +9,7 @@ use super::memory::Memory;
 use super::observed::{Instance, Phase};
 use super::picture::Picture;
 use super::summary::Stage;
-use super::{Step, act, wait};
+use super::{Step, act, restart, wait};
 
 /// What to do about instances that are too many or cannot work; `None` when there are none.
 pub(super) fn shrink(
@@ -24,7 +24,21 @@ pub(super) fn shrink(
         picture.over(desired, Priority::Regular),
         picture.over(desired, Priority::Spot),
     );
-    let broken = picture.broken();
+    let broken = broken(desired, picture, memory, now);
+    let taking = over_regular.saturating_add(over_spot);
+    let unconfirmed = desired.lacks_confirmation(taking);
+    if unconfirmed && broken.is_empty() {
+        return Some(wait(
+            Stage::ConfirmationNeeded { taking },
+            now + desired.pace.rest,
+        ));
+    }
+    // What cannot work may be replaced meanwhile.
+    let (over_regular, over_spot) = if unconfirmed {
+        (0, 0)
+    } else {
+        (over_regular, over_spot)
+    };
     if over_regular == 0 && over_spot == 0 && broken.is_empty() {
         return None;
     }
@@ -57,6 +71,8 @@ pub(super) fn shrink(
     // One capacity write, guarded by the ETag, where Azure's own choice is the right one. Not where there are regular instances:
     // should an eviction come between look and write and not move the ETag, the write would reach down to them.
     let azure_would_choose_right = broken.is_empty()
+        && !unconfirmed
+        && !picture.has_down()
         && desired.regular == 0
         && picture.set.base == 0
         && over_regular == 0
@@ -81,8 +97,8 @@ pub(super) fn shrink(
             },
         ));
     }
-    let mut instances = victims(picture, Priority::Regular, over_regular);
-    instances.extend(victims(picture, Priority::Spot, over_spot));
+    let mut instances = victims(picture, &broken, Priority::Regular, over_regular);
+    instances.extend(victims(picture, &broken, Priority::Spot, over_spot));
     let surplus = instances.len();
     instances.extend(broken);
     instances.sort();
@@ -92,16 +108,10 @@ pub(super) fn shrink(
     } else {
         Reason::ReplacingBroken
     };
-    let names = instances
-        .iter()
-        .take(5)
-        .map(InstanceName::as_str)
-        .collect::<Vec<_>>()
-        .join(", ");
     let message = format!(
-        "{} instances are too many or do not work, read twice: delete {names}{}",
+        "{} instances are too many or do not work, read twice: delete {}",
         instances.len(),
-        if instances.len() > 5 { ", …" } else { "" }
+        super::names(&instances)
     );
     Some(act(
         Action::Replace { instances, proof },
@@ -109,25 +119,45 @@ pub(super) fn shrink(
     ))
 }
 
-/// The instances of a priority that are missed least: broken ones, then those not yet running, then the youngest.
-fn victims(picture: &Picture<'_>, priority: Priority, count: u32) -> Vec<InstanceName> {
+/// Instances that hold a place and will do no work: those that failed, and those that are down for good.
+fn broken(
+    desired: &Desired,
+    picture: &Picture<'_>,
+    memory: &Memory,
+    now: Timestamp,
+) -> Vec<InstanceName> {
+    let lost = |one: &&Instance| match one.phase {
+        Phase::Failed => true,
+        Phase::Deallocated => restart::given_up(desired, memory, one, now),
+        _ => false,
+    };
+    picture
+        .instances
+        .iter()
+        .filter(lost)
+        .map(|one| one.name.clone())
+        .collect()
+}
+
+/// The instances of a priority that are missed least: broken ones, then those that are down, those not yet running, the youngest.
+fn victims(
+    picture: &Picture<'_>,
+    broken: &[InstanceName],
+    priority: Priority,
+    count: u32,
+) -> Vec<InstanceName> {
     let rank = |one: &Instance| match one.phase {
-        Phase::Failed | Phase::Deallocated => 0,
-        Phase::Starting => 1,
-        Phase::Running | Phase::Unknown | Phase::Stopping => 2,
+        _ if broken.contains(&one.name) => 0,
+        Phase::Failed | Phase::Deallocated | Phase::Deallocating => 1,
+        Phase::Starting => 2,
+        Phase::Running | Phase::Unknown | Phase::Stopping => 3,
     };
     let mut candidates: Vec<&Instance> = picture
         .instances
         .iter()
         .filter(|one| one.priority == priority && one.phase != Phase::Stopping)
         .collect();
-    candidates.sort_by(|a, b| {
-        (rank(a), std::cmp::Reverse(a.created), &a.name).cmp(&(
-            rank(b),
-            std::cmp::Reverse(b.created),
-            &b.name,
-        ))
-    });
+    candidates.sort_by_key(|one| (rank(one), std::cmp::Reverse(one.created), &one.name));
     candidates
         .into_iter()
         .take(usize::try_from(count).unwrap_or(usize::MAX))

@@ -44,6 +44,11 @@ pub enum Stage {
     },
     /// Azure declined; asked again at `until`.
     Refused(Closed),
+    /// Everything but a removal of so many that it waits for a confirmation.
+    ConfirmationNeeded {
+        /// How many would go.
+        taking: Count,
+    },
     /// Everything as declared.
     AtRest,
     /// Told not to write.
@@ -121,7 +126,7 @@ impl Counts {
                 Phase::Running => &mut tally.running,
                 Phase::Starting => &mut tally.starting,
                 Phase::Stopping => &mut tally.stopping,
-                Phase::Deallocated => &mut tally.deallocated,
+                Phase::Deallocated | Phase::Deallocating => &mut tally.deallocated,
                 Phase::Failed => &mut tally.failed,
                 Phase::Unknown => &mut tally.unknown,
             };
@@ -137,7 +142,10 @@ impl Counts {
                 counts.up_to_date += 1;
             }
         }
-        let held = picture.held(Priority::Spot);
+        // A deallocated instance holds no seat; that it is to be started again, `asked_spot` knows.
+        let held = picture
+            .held(Priority::Spot)
+            .saturating_sub(counts.spot.deallocated);
         counts.spot_held = if refused {
             held
         } else {

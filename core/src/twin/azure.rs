@@ -2,8 +2,8 @@
 
 use super::{PLACE, Twin};
 use crate::planner::{
-    Action, Answer, Blind, Instance, Observed, Outcome, Phase, Provisioning, Refusal, RefusalKind,
-    ScaleSet,
+    Action, Answer, Blind, Eviction, Instance, Observed, Outcome, Phase, Provisioning, Refusal,
+    RefusalKind, ScaleSet,
 };
 use crate::units::{
     Etag, InstanceName, MicroUsd, ModelHash, Owner, Priority, Seen, Timestamp, VmSize, Zone,
@@ -88,7 +88,10 @@ impl Twin {
                     vm_size: Some(vm_size.as_str().to_owned()),
                     mix: mix(*base),
                     priority: Some(world::Priority::Spot),
-                    eviction_policy: Some(world::EvictionPolicy::Delete),
+                    eviction_policy: Some(match self.desired.eviction {
+                        Eviction::Delete => world::EvictionPolicy::Delete,
+                        Eviction::Deallocate { .. } => world::EvictionPolicy::Deallocate,
+                    }),
                     tags: Some(tags(model)),
                     ..SetChange::default()
                 };
@@ -128,6 +131,10 @@ impl Twin {
                 let names: Vec<&str> = instances.iter().map(InstanceName::as_str).collect();
                 self.region.delete_instances(group, name, &names).map(Some)
             }
+            Action::Restart { instances, .. } => {
+                let names: Vec<&str> = instances.iter().map(InstanceName::as_str).collect();
+                self.region.start_instances(group, name, &names).map(Some)
+            }
             Action::Remove { .. } => self.region.delete_set(group, name, Precondition::None),
         };
         match result {
@@ -142,9 +149,10 @@ impl Twin {
 
 fn instance(one: &world::Instance) -> Instance {
     let phase = match one.phase {
-        world::Phase::Creating { .. } => Phase::Starting,
+        world::Phase::Creating { .. } | world::Phase::Starting { .. } => Phase::Starting,
         world::Phase::Running | world::Phase::Noticed { .. } => Phase::Running,
-        world::Phase::Deallocating { .. } | world::Phase::Deallocated => Phase::Deallocated,
+        world::Phase::Stopping { .. } | world::Phase::Deallocating { .. } => Phase::Deallocating,
+        world::Phase::Stopped | world::Phase::Deallocated => Phase::Deallocated,
         world::Phase::Deleting { .. } => Phase::Stopping,
         world::Phase::Failed => Phase::Failed,
     };
@@ -158,6 +166,9 @@ fn instance(one: &world::Instance) -> Instance {
         vm_size: VmSize(one.model.vm_size.clone()),
         zone: Zone(one.zone.clone()),
         created: i64::try_from(one.created).ok().map(Timestamp),
+        price_limit: Some(one.model.max_price.map_or(MicroUsd(i64::MAX), |micros| {
+            MicroUsd(i64::try_from(micros).unwrap_or(i64::MAX))
+        })),
     }
 }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::{LONGEST_LAG, PLACE, Twin};
 use crate::laws::{Kinds, Write};
-use crate::planner::{Action, Desired, Observed, Phase};
-use crate::units::{InstanceName, Seen};
+use crate::planner::{Action, Desired, Eviction, Instance, Observed, Phase};
+use crate::units::{InstanceName, Priority, Seen};
 use crate::world;
 
 /// What was shown: declaration, capacity, instances and whether each is on its way out.
@@ -25,6 +25,7 @@ impl Twin {
         else {
             return;
         };
+        self.note_down(instances);
         if !set.state.is_terminal() {
             self.ledger.same = None;
             return;
@@ -108,7 +109,62 @@ impl Twin {
             }),
             removal: matches!(action, Action::Remove { .. }),
             foreign_sizes: 0,
+            given_up_early: 0,
         }
+    }
+
+    /// Keeps the account of who was shown to be down and since when, until it is shown to run.
+    fn note_down(&mut self, instances: &[Instance]) {
+        let now = self.region.now();
+        let before = std::mem::take(&mut self.ledger.down);
+        for one in instances {
+            let since = match one.phase {
+                Phase::Deallocating | Phase::Deallocated => {
+                    Some(before.get(&one.name).map_or(now, |(since, _)| *since))
+                }
+                Phase::Running => None,
+                _ => before.get(&one.name).map(|(since, _)| *since),
+            };
+            if let Some(since) = since {
+                let entry = (since, one.priority);
+                self.ledger.down.insert(one.name.clone(), entry);
+            }
+        }
+    }
+
+    /// Who exists and is not on its way out.
+    pub(super) fn names_alive(&self) -> BTreeSet<InstanceName> {
+        let set = self.region.set(PLACE.0, PLACE.1);
+        set.iter()
+            .flat_map(|set| set.instances.values())
+            .filter(|one| one.alive())
+            .map(|one| InstanceName(one.name.clone()))
+            .collect()
+    }
+
+    /// How many wanted instances a write took that were down and had not been tried for long enough. Those beyond what is wanted may go.
+    pub(super) fn given_up_early(
+        &self,
+        decided_on: &Desired,
+        before: &BTreeSet<InstanceName>,
+    ) -> u32 {
+        let Eviction::Deallocate { restart_timeout } = decided_on.eviction else {
+            return 0;
+        };
+        let timeout = u64::try_from(restart_timeout.0).unwrap_or_default();
+        let (now, after) = (self.region.now(), self.names_alive());
+        let of = |priority, wanted: u32, held: u32| {
+            let early = before
+                .difference(&after)
+                .filter_map(|name| self.ledger.down.get(name))
+                .filter(|(since, of)| *of == priority && now - *since < timeout)
+                .count();
+            let lack = wanted.saturating_sub(held);
+            lack.min(u32::try_from(early).unwrap_or(u32::MAX))
+        };
+        let held = self.kinds();
+        of(Priority::Regular, decided_on.regular, held.regular)
+            + of(Priority::Spot, decided_on.spot, held.spot)
     }
 
     pub(super) fn foreign_sizes(&self) -> u32 {

@@ -5,7 +5,8 @@
 
 use super::{Fate, LONGEST_LAG, Lie, PLACE, Planner, Twin, heals, small_pool};
 use crate::laws::{Broken, Law};
-use crate::units::VmSize;
+use crate::planner::Eviction;
+use crate::units::{Millis, VmSize};
 use crate::world::{
     CapacityFalls, CapacityWrite, Options, Precondition, Priority, Region, SPOT_CORES, SetChange,
     Span, splitmix64,
@@ -207,6 +208,11 @@ fn pool(dice: &mut Dice) -> crate::planner::Desired {
         u32::try_from(spot).unwrap_or(0),
     );
     pool.vm_sizes = vec![VmSize::from(FIRST_SIZE), VmSize::from(SECOND_SIZE)];
+    if dice.percent(33) {
+        pool.eviction = Eviction::Deallocate {
+            restart_timeout: dice.one_of(&[Millis::minutes(2), Millis::minutes(10)]),
+        };
+    }
     pool
 }
 

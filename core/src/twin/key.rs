@@ -89,7 +89,7 @@ impl Twin {
                 Action::Reshape { base, guard, .. } => {
                     (base, re_etag(guard.etag())).hash(&mut hasher)
                 }
-                Action::Replace { instances, .. } => instances
+                Action::Replace { instances, .. } | Action::Restart { instances, .. } => instances
                     .iter()
                     .map(rename)
                     .collect::<BTreeSet<_>>()
@@ -105,6 +105,13 @@ impl Twin {
             .iter()
             .map(|at| ago(*at))
             .collect::<Vec<_>>()
+            .hash(&mut hasher);
+        let long_ago = |at: u64| self.region.now().saturating_sub(at).min(60 * 60_000);
+        self.ledger
+            .down
+            .iter()
+            .map(|(name, since)| (rename(name), long_ago(since.0)))
+            .collect::<BTreeSet<_>>()
             .hash(&mut hasher);
         self.ledger
             .same

@@ -13,11 +13,12 @@ mod lies;
 
 pub use healing::heals;
 
+use std::collections::BTreeMap;
 use std::hash::Hash;
 
 use crate::laws::{Broken, Kinds, Write, judge};
 use crate::planner::{Action, Answer, Desired, Intent, Memory, Observed, Plan, remember};
-use crate::units::{ModelHash, Owner, Timestamp, VmSize};
+use crate::units::{InstanceName, ModelHash, Owner, Priority, Timestamp, VmSize};
 use crate::world;
 
 /// Resource group and scale set of the only pool in this world.
@@ -90,6 +91,8 @@ struct Ledger {
     same: Option<(u64, u64, evidence::Facts)>,
     /// When instances were taken by others.
     taken: Vec<u64>,
+    /// Since when instances have been shown to be down, and of which priority they are.
+    down: BTreeMap<InstanceName, (u64, Priority)>,
 }
 
 impl Twin {
@@ -137,8 +140,10 @@ impl Twin {
                 && !matches!(
                     one.phase,
                     world::Phase::Failed
-                        | world::Phase::Deallocated
+                        | world::Phase::Stopping { .. }
+                        | world::Phase::Stopped
                         | world::Phase::Deallocating { .. }
+                        | world::Phase::Deallocated
                 )
         };
         for one in self
@@ -297,6 +302,7 @@ impl Twin {
             spot: decided_on.spot,
         };
         let write = self.describe(&decided_on, &action, wanted);
+        let alive_before = self.names_alive();
         let answer = if fate == Fate::LostBefore {
             Answer::Unclear
         } else {
@@ -319,6 +325,7 @@ impl Twin {
         self.memory = remember(&decided_on, &self.memory, &action, &answer, now);
         self.ledger.same = None;
         let foreign_sizes = self.foreign_sizes();
+        let given_up_early = self.given_up_early(&decided_on, &alive_before);
         self.say(|twin| {
             format!(
                 "write ({fate:?}): {answer:?} → {:?}, capacity {:?}",
@@ -331,6 +338,7 @@ impl Twin {
             after,
             held_after,
             foreign_sizes,
+            given_up_early,
             ours: write.ours || !reached,
             ..write
         })
@@ -347,7 +355,10 @@ pub fn small_pool(regular: u32, spot: u32) -> Desired {
         vm_sizes: vec![VmSize::from("Standard_D4s_v5")],
         model: ModelHash::from("m"),
         max_price: None,
+        eviction: crate::planner::Eviction::Delete,
         min_available: 1,
+        confirm_above: None,
+        confirmed: false,
         progress_deadline: crate::units::Millis::minutes(15),
         intent: Intent::Keep,
         pace: crate::planner::Pace::default(),

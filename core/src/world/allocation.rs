@@ -101,6 +101,7 @@ impl Region {
             created,
             phase,
             operation: Some(operation),
+            failure: None,
         };
         if let Some(set) = self.sets.get_mut(key) {
             set.instances.insert(name, instance);
@@ -131,10 +132,18 @@ impl Region {
             .map(str::to_owned)
     }
 
-    /// [OSS karpenter-provider-azure] the texts of allocation failures.
     fn no_room(&self, set: &ScaleSet, priority: Priority) -> Failure {
-        let size = &set.model.vm_size;
         let zones: Vec<&str> = set.zones.iter().map(String::as_str).collect();
+        self.allocation_failure(&set.model.vm_size, &zones, priority)
+    }
+
+    /// [OSS karpenter-provider-azure] the texts of allocation failures; without zones it is a regional one.
+    pub(super) fn allocation_failure(
+        &self,
+        size: &str,
+        zones: &[&str],
+        priority: Priority,
+    ) -> Failure {
         match (self.options.allocation_error, zones.is_empty()) {
             (AllocationError::AllocationFailed, true) => Failure {
                 code: "AllocationFailed",

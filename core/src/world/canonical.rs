@@ -102,6 +102,12 @@ impl Region {
                     Phase::Noticed { until } => Phase::Noticed {
                         until: after(until),
                     },
+                    Phase::Starting { until } => Phase::Starting {
+                        until: after(until),
+                    },
+                    Phase::Stopping { until } => Phase::Stopping {
+                        until: after(until),
+                    },
                     Phase::Deallocating { until } => Phase::Deallocating {
                         until: after(until),
                     },
@@ -109,7 +115,10 @@ impl Region {
                         until: after(until),
                         evicted,
                     },
-                    rest @ (Phase::Running | Phase::Deallocated | Phase::Failed) => rest,
+                    rest @ (Phase::Running
+                    | Phase::Stopped
+                    | Phase::Deallocated
+                    | Phase::Failed) => rest,
                 };
                 renaming.instances.insert(old, instance.name.clone());
                 set.instances.insert(instance.name.clone(), instance);

@@ -139,18 +139,9 @@ impl Region {
         }
         let mut own = Vec::new();
         for id in instances {
-            match set
-                .instances
-                .values()
-                .find(|i| i.name.eq_ignore_ascii_case(id))
-            {
+            match set.find(id) {
                 Some(instance) => own.push(instance.name.clone()),
-                None => {
-                    let message = format!(
-                        "The provided instanceId {id} is not an active Virtual Machine Scale Set VM instanceId."
-                    );
-                    return Err(Refusal::new(400, "InvalidParameter", message).at("instanceIds"));
-                }
+                None => return Err(Refusal::not_an_instance(id)),
             }
         }
         if set.operation.is_some() && self.options.concurrent == Concurrent::Refused {

@@ -113,17 +113,19 @@ impl Region {
         let Some(found) = set.instances.get_mut(instance) else {
             return false;
         };
-        // There is nobody to give notice to before it has booted.
-        let until = if matches!(found.phase, Phase::Creating { .. }) {
-            self.now
-        } else {
+        // There is nobody to give notice to while it does not run.
+        let until = if found.phase == Phase::Running {
             until
+        } else {
+            self.now
         };
         let can = found.priority == Priority::Spot
-            && matches!(found.phase, Phase::Running | Phase::Creating { .. });
+            && found.allocated()
+            && !matches!(found.phase, Phase::Noticed { .. } | Phase::Failed);
         if can {
             found.phase = Phase::Noticed { until };
             found.operation = None;
+            found.failure = None;
             self.note(
                 &set_name,
                 What::EvictionNoticed {

@@ -2,6 +2,7 @@
 
 use super::instance::Priority;
 use super::operation::OperationKind;
+use super::power::InstanceAction;
 use std::collections::VecDeque;
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -55,6 +56,21 @@ pub enum What {
     },
     Deallocated {
         instance: String,
+    },
+    /// Powered off.
+    Stopped {
+        instance: String,
+    },
+    /// Start, restart, power off or deallocate was asked for, and takes time.
+    ActionRequested {
+        instance: String,
+        action: InstanceAction,
+    },
+    /// An action on an instance did not do what it should.
+    ActionFailed {
+        instance: String,
+        action: InstanceAction,
+        code: &'static str,
     },
     DeleteRequested {
         instance: String,
@@ -114,6 +130,9 @@ impl What {
             Self::EvictionNoticed { .. } => "EvictionNoticed",
             Self::Evicted { .. } => "Evicted",
             Self::Deallocated { .. } => "Deallocated",
+            Self::Stopped { .. } => "Stopped",
+            Self::ActionRequested { .. } => "ActionRequested",
+            Self::ActionFailed { .. } => "ActionFailed",
             Self::DeleteRequested { .. } => "DeleteRequested",
             Self::InstanceGone { .. } => "InstanceGone",
             Self::CapacityFell { .. } => "CapacityFell",
@@ -165,6 +184,15 @@ impl fmt::Display for What {
             Self::EvictionNoticed { instance, .. } => write!(f, "{instance} will be evicted"),
             Self::Evicted { instance } => write!(f, "{instance} evicted"),
             Self::Deallocated { instance } => write!(f, "{instance} deallocated"),
+            Self::Stopped { instance } => write!(f, "{instance} powered off"),
+            Self::ActionRequested { instance, action } => {
+                write!(f, "{instance}: {} on request", action.as_str())
+            }
+            Self::ActionFailed {
+                instance,
+                action,
+                code,
+            } => write!(f, "{instance}: {} failed, {code}", action.as_str()),
             Self::DeleteRequested { instance } => {
                 write!(f, "{instance} is being deleted on request")
             }

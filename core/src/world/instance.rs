@@ -60,12 +60,24 @@ pub enum Phase {
         /// NotBefore.
         until: u64,
     },
-    /// Being deallocated by an eviction.
+    /// Started again, or restarting.
+    Starting {
+        /// Runs at this time.
+        until: u64,
+    },
+    /// Being powered off; its cores stay its own.
+    Stopping {
+        /// Done at this time.
+        until: u64,
+    },
+    /// Powered off: does not run, is still billed and holds its place.
+    Stopped,
+    /// Being deallocated, by an eviction or on request: nothing tells which [REC cap 7].
     Deallocating {
         /// Done at this time.
         until: u64,
     },
-    /// Evicted under policy Deallocate: exists, does not run, still counts.
+    /// Deallocated: exists, does not run, still counts in capacity and quota, and has lost its place in the market.
     Deallocated,
     /// Going.
     Deleting {
@@ -112,6 +124,8 @@ pub struct Instance {
     pub phase: Phase,
     /// The operation that made it or takes it.
     pub operation: Option<u64>,
+    /// The code with which the last operation on it failed; it then reads Failed [DOC states-billing].
+    pub failure: Option<&'static str>,
 }
 
 impl Instance {
@@ -127,15 +141,29 @@ impl Instance {
         matches!(self.phase, Phase::Running | Phase::Noticed { .. })
     }
 
+    /// Holds a place in the region, so that Azure can take it back.
+    #[must_use]
+    pub const fn allocated(&self) -> bool {
+        !matches!(
+            self.phase,
+            Phase::Deallocating { .. } | Phase::Deallocated | Phase::Deleting { .. }
+        )
+    }
+
     /// `properties.provisioningState` of the VM.
     #[must_use]
     pub const fn provisioning_state(&self) -> &'static str {
         match self.phase {
             Phase::Creating { .. } => "Creating",
-            Phase::Running | Phase::Noticed { .. } | Phase::Deallocated => "Succeeded",
-            Phase::Deallocating { .. } => "Updating",
+            Phase::Starting { .. } | Phase::Stopping { .. } | Phase::Deallocating { .. } => {
+                "Updating"
+            }
             Phase::Deleting { .. } => "Deleting",
             Phase::Failed => "Failed",
+            _ if self.failure.is_some() => "Failed",
+            Phase::Running | Phase::Noticed { .. } | Phase::Stopped | Phase::Deallocated => {
+                "Succeeded"
+            }
         }
     }
 
@@ -143,11 +171,12 @@ impl Instance {
     #[must_use]
     pub const fn power_state(&self) -> &'static str {
         match self.phase {
-            Phase::Creating { .. } => "starting",
+            Phase::Creating { .. } | Phase::Starting { .. } => "starting",
             Phase::Running | Phase::Noticed { .. } | Phase::Failed => "running",
+            Phase::Stopping { .. } | Phase::Deleting { .. } => "stopping",
+            Phase::Stopped => "stopped",
             Phase::Deallocating { .. } => "deallocating",
             Phase::Deallocated => "deallocated",
-            Phase::Deleting { .. } => "stopping",
         }
     }
 
@@ -155,9 +184,11 @@ impl Instance {
         match self.phase {
             Phase::Creating { until, .. }
             | Phase::Noticed { until }
+            | Phase::Starting { until }
+            | Phase::Stopping { until }
             | Phase::Deallocating { until }
             | Phase::Deleting { until, .. } => Some(until),
-            Phase::Running | Phase::Deallocated | Phase::Failed => None,
+            Phase::Running | Phase::Stopped | Phase::Deallocated | Phase::Failed => None,
         }
     }
 }

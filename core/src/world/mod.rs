@@ -14,7 +14,10 @@
 //!   .delete_set(rg, name, Precondition)           -> Result<Option<operation>, Refusal>                 None: nothing there
 //!   .delete_instances(rg, name, &[&str])          -> Result<operation, Refusal>                         POST …/delete
 //!   .delete_instance(rg, instance)                -> Result<Option<operation>, Refusal>                 DELETE VM
-//!   .evict(rg, instance) .evict_some(rg, name, n) out of band: notice → Deleting → gone; Regular is never taken
+//!   .start_instances(rg, name, &[&str])           -> Result<operation, Refusal>                         POST …/start; none named: all
+//!   .start_instance(rg, instance)                 -> Result<operation, Refusal>                         POST …/{vm}/start
+//!   deallocate_…, power_off_…, restart_… likewise; .act_on_instances(…, InstanceAction) .act_on_instance(…) for all seven
+//!   .evict(rg, instance) .evict_some(rg, name, n) out of band: notice → Deleting → gone, or → Deallocating → Deallocated
 //!   .simulate_eviction(rg, instance)              -> Result<(), Refusal>                                the ARM call
 //!   .set_price .limit_capacity .set_quota         the market moves (a price above max prices evicts)
 //!   .set(rg, name) .instance(rg, name) .operation(id) .usages()
@@ -39,6 +42,7 @@ mod market;
 mod operation;
 mod options;
 mod passage;
+mod power;
 mod refusal;
 mod requests;
 mod scale_set;
@@ -55,6 +59,7 @@ pub use operation::{Failure, Operation, OperationKind, Status};
 pub use options::{
     AllocationError, CapacityFalls, CapacityWrite, Concurrent, NoCapacity, Options, TakeFirst,
 };
+pub use power::InstanceAction;
 pub use refusal::{Refusal, dollars};
 pub use requests::{Accepted, Precondition, SetChange};
 pub use scale_set::{PriorityMix, ProvisioningState, ScaleSet, SetKey, Split};

@@ -1,5 +1,6 @@
 //! A long-running operation: what was accepted, what remains to be done, and how it ended.
 
+use super::power::InstanceAction;
 use super::scale_set::SetKey;
 
 /// What an operation does.
@@ -13,6 +14,10 @@ pub enum OperationKind {
     DeleteInstances,
     /// DELETE of a virtual machine.
     DeleteInstance,
+    /// POST …/start and its like: instances by name, or all.
+    OnInstances(InstanceAction),
+    /// The same on one instance by itself.
+    OnInstance(InstanceAction),
     /// DELETE of the scale set.
     DeleteSet,
 }
@@ -62,6 +67,14 @@ pub struct Operation {
     pub(crate) not_before: u64,
     pub(crate) resize: Option<Resize>,
     pub(crate) trouble: Option<Failure>,
+}
+
+impl OperationKind {
+    /// Whether it occupies the scale set: a second write meets it.
+    #[must_use]
+    pub const fn of_set(self) -> bool {
+        !matches!(self, Self::DeleteInstance | Self::OnInstance(_))
+    }
 }
 
 impl Operation {

@@ -89,6 +89,9 @@ pub struct Options {
     pub price_status: u16,
     /// A second write while an operation runs.
     pub concurrent: Concurrent,
+    /// Whether POST …/start and its like take instances of a Flexible scale set. Contradictory: [DOC
+    /// virtual-machine-scale-sets-orchestration-modes] yes, [DOC orchestration-modes-api-comparison] single-VM API only.
+    pub flexible_takes_batches: bool,
     /// Whether the max price of a scale set with instances can change. Contradictory: [ISS azure-libraries-for-java#908]
     /// any time; #903 and azure-cli#11822 MaxPriceChangeNotAllowed.
     pub max_price_can_change: bool,
@@ -132,6 +135,7 @@ impl Default for Options {
             quota_status: 409,
             price_status: 409,
             concurrent: Concurrent::Refused,
+            flexible_takes_batches: true,
             max_price_can_change: true,
             instances_inherit_tags: true,
             placement: Span::between(2_000, 6_000),

@@ -115,15 +115,26 @@ impl Region {
                 self.schedule_fall(key, &falls);
                 What::Evicted { instance: owned }
             }
+            Phase::Starting { .. } => {
+                instance.phase = Phase::Running;
+                instance.operation = None;
+                What::InstanceRunning { instance: owned }
+            }
+            Phase::Stopping { .. } => {
+                instance.phase = Phase::Stopped;
+                instance.operation = None;
+                What::Stopped { instance: owned }
+            }
             Phase::Deallocating { .. } => {
                 instance.phase = Phase::Deallocated;
+                instance.operation = None;
                 What::Deallocated { instance: owned }
             }
             Phase::Deleting { .. } => {
                 set.instances.remove(name);
                 What::InstanceGone { instance: owned }
             }
-            Phase::Running | Phase::Deallocated | Phase::Failed => return,
+            Phase::Running | Phase::Stopped | Phase::Deallocated | Phase::Failed => return,
         };
         self.note(&set_name, what);
     }

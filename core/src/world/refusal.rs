@@ -81,6 +81,30 @@ impl Refusal {
         )
     }
 
+    /// [DOC] an id that no instance of the scale set has.
+    pub(super) fn not_an_instance(id: &str) -> Self {
+        Self::new(
+            400,
+            "InvalidParameter",
+            format!(
+                "The provided instanceId {id} is not an active Virtual Machine Scale Set VM instanceId."
+            ),
+        )
+        .at("instanceIds")
+    }
+
+    /// What only Uniform scale sets can [ISS nomad-autoscaler#1096]; `operation` such as `instanceView.GET`.
+    #[must_use]
+    pub fn not_on_flexible(operation: &str, set: &str) -> Self {
+        Self::new(
+            400,
+            "BadRequest",
+            format!(
+                "Operation 'VirtualMachineScaleSets.{operation}' is not allowed on Virtual Machine Scale Set '{set}'."
+            ),
+        )
+    }
+
     pub(super) fn conflict() -> Self {
         Self::new(
             409,

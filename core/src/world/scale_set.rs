@@ -150,6 +150,14 @@ impl ScaleSet {
         self.count(Instance::running)
     }
 
+    /// An instance by its name.
+    #[must_use]
+    pub fn find(&self, id: &str) -> Option<&Instance> {
+        self.instances
+            .values()
+            .find(|i| i.name.eq_ignore_ascii_case(id))
+    }
+
     fn count(&self, of: impl Fn(&Instance) -> bool) -> Split {
         let mut split = Split::default();
         for instance in self.instances.values().filter(|i| of(i)) {
@@ -179,11 +187,10 @@ impl ScaleSet {
     #[must_use]
     pub fn provisioning_state(&self) -> ProvisioningState {
         let evicting = || {
-            self.instances.values().any(|i| {
-                matches!(
-                    i.phase,
-                    Phase::Deleting { evicted: true, .. } | Phase::Deallocating { .. }
-                )
+            self.instances.values().any(|i| match i.phase {
+                Phase::Deleting { evicted, .. } => evicted,
+                Phase::Deallocating { .. } => i.operation.is_none(),
+                _ => false,
             })
         };
         if self.deleting {

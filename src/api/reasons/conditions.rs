@@ -104,6 +104,9 @@ words! {
     Starting: &[(SpotSatisfied, False)],
         "Azure has accepted the missing Spot instances and is creating or starting them.",
         "";
+    Restarting: &[(SpotSatisfied, False)],
+        "Azure took Spot instances away and left them deallocated (`eviction.policy: Deallocate`). They are started again, and replaced when that does not work within `restartTimeout`.",
+        "";
     Replacing: &[(SpotSatisfied, False)],
         "Azure took Spot instances away, and replacements have been requested.",
         "";
@@ -182,6 +185,9 @@ words! {
         "This version of the operator cannot read the object: it was written for another version of the definition.",
         "Run the operator and the CustomResourceDefinition in the same version.";
 
+    ConfirmationNeeded: &[(Stalled, True), (Deleting, False)],
+        "So many instances would be removed at once that this installation (`--confirm-above`) asks for a confirmation. Nothing is removed until then.",
+        "Confirm with the annotation that the message names, or raise `capacity` again.";
     InProgress: &[(Deleting, True)],
         "The scale set and its instances are being deleted.",
         "";

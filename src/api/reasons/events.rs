@@ -28,6 +28,7 @@ words! {
         "Correct `spec.template` as the message says.";
     Evicted: Warning, "Azure took Spot instances away. The message names them.", "";
     ReplacementRequested: Normal, "Azure accepted the request for replacements.", "";
+    RestartRequested: Normal, "Azure accepted to start instances that an eviction had deallocated. The message names them.", "";
     ReplacingBroken: Normal, "Azure accepted the deletion of instances that failed or stopped, to make room for new ones. The message names them.", "";
     ReplacementRunning: Normal, "Replacements run, and the pool is whole again.", "";
     OfferingRefused: Warning, "Azure refused a VM size in a zone or region. Another one is tried if the pool lists one.",

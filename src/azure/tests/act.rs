@@ -7,7 +7,10 @@ use spotpool_core::units::{Etag, InstanceName};
 fn action(desired: &Desired, observed: &Observed) -> Action {
     // A planner that has just started would wait for a second reading of the capacity; here only the request matters.
     let mut memory = Memory::default();
-    memory.process.believed = Some(0);
+    memory.process.believed = Some(spotpool_core::planner::Believed {
+        capacity: 0,
+        alive: 0,
+    });
     planned(desired, observed, &memory, START)
         .action
         .map(|(action, _)| action)
@@ -17,7 +20,7 @@ fn action(desired: &Desired, observed: &Observed) -> Action {
 fn seen(set: Option<ScaleSet>, names: &[&str]) -> Observed {
     let instances = super::super::instances::read_items(
         &names.iter().map(|name| vm(name)).collect::<Vec<_>>(),
-        SET_PATH,
+        Some(SET_PATH),
     )
     .unwrap();
     Observed {
@@ -59,7 +62,8 @@ fn remove() -> Action {
 fn replace() -> Action {
     let mut broken = vm("b");
     broken["properties"]["instanceView"]["statuses"][1]["code"] = json!("PowerState/deallocated");
-    let instances = super::super::instances::read_items(&[vm("a"), broken], SET_PATH).unwrap();
+    let instances =
+        super::super::instances::read_items(&[vm("a"), broken], Some(SET_PATH)).unwrap();
     let mut memory = Memory::default();
     for minute in 0..20 {
         let at = START + Millis::minutes(minute);

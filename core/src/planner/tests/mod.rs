@@ -2,6 +2,7 @@
 
 mod growing;
 mod holding;
+mod restarting;
 mod taking;
 
 use super::*;
@@ -21,7 +22,10 @@ fn desired(regular: u32, spot: u32) -> Desired {
         ],
         model: ModelHash::from("m1"),
         max_price: None,
+        eviction: Eviction::Delete,
         min_available: 1,
+        confirm_above: None,
+        confirmed: false,
         progress_deadline: Millis::minutes(15),
         intent: Intent::Keep,
         pace: Pace::default(),
@@ -44,6 +48,7 @@ impl Seeing {
             vm_size: VmSize::from("Standard_D4s_v5"),
             zone: Zone::default(),
             created: None,
+            price_limit: None,
         };
         let mut instances: Vec<Instance> = (0..self.regular)
             .map(|n| one(n, Priority::Regular))

@@ -184,3 +184,91 @@ fn a_deletion_that_azure_declines_waits_longer_each_time() {
     assert!(matches!(action(&again), Action::Replace { .. }));
     assert!(later - now >= Millis::minutes(5), "{:?}", later - now);
 }
+
+#[test]
+fn a_large_removal_waits_for_its_confirmation_and_a_small_one_does_not() {
+    let many = Seeing {
+        capacity: 20,
+        base: 0,
+        regular: 0,
+        spot: 20,
+    };
+    for (confirm_above, confirmed, wanted, goes) in [
+        (Some(5), false, 10, false),
+        (Some(5), true, 10, true),
+        (Some(5), false, 15, true),
+        (None, false, 10, true),
+        (Some(0), false, 19, false),
+    ] {
+        let pool = Desired {
+            confirm_above,
+            confirmed,
+            ..desired(0, wanted)
+        };
+        let (plan, _) = until_acts(&pool, &many, settled(), T0, 10);
+        assert_eq!(
+            plan.action.is_some(),
+            goes,
+            "above {confirm_above:?}, confirmed {confirmed}, to {wanted}: {:?}",
+            plan.summary.stage
+        );
+        if !goes {
+            let taking = 20 - wanted;
+            assert_eq!(plan.summary.stage, Stage::ConfirmationNeeded { taking });
+        }
+    }
+}
+
+#[test]
+fn a_deletion_waits_for_its_confirmation_too() {
+    let seeing = Seeing {
+        capacity: 20,
+        base: 2,
+        regular: 2,
+        spot: 18,
+    };
+    let mut pool = Desired {
+        confirm_above: Some(19),
+        intent: Intent::Remove,
+        ..desired(2, 18)
+    };
+    let waiting = plan(&pool, &seeing.at(T0), &settled(), T0);
+    assert_eq!(waiting.action, None);
+    assert_eq!(
+        waiting.summary.stage,
+        Stage::ConfirmationNeeded { taking: 20 }
+    );
+    pool.confirmed = true;
+    let confirmed = plan(&pool, &seeing.at(T0), &settled(), T0);
+    assert!(matches!(action(&confirmed), Action::Remove { .. }));
+}
+
+#[test]
+fn what_does_not_work_is_replaced_while_a_large_removal_waits() {
+    let seeing = Seeing {
+        capacity: 20,
+        base: 0,
+        regular: 0,
+        spot: 20,
+    };
+    let pool = Desired {
+        confirm_above: Some(5),
+        ..desired(0, 10)
+    };
+    let (mut memory, mut now) = (settled(), T0);
+    for _ in 0..10 {
+        let mut observed = seeing.at(now);
+        instances(&mut observed)[3].phase = Phase::Failed;
+        let name = instances(&mut observed)[3].name.clone();
+        let made = plan(&pool, &observed, &memory, now);
+        if let Some((action, _)) = &made.action {
+            assert!(
+                matches!(action, Action::Replace { instances, .. } if *instances == [name]),
+                "{action:?}"
+            );
+            return;
+        }
+        (memory, now) = (made.memory, made.next);
+    }
+    panic!("the broken instance was never taken");
+}

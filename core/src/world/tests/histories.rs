@@ -24,6 +24,7 @@ fn reading(chance: &mut Chance) -> Options {
             chance,
             &[NoCapacity::Synchronous, NoCapacity::InsideOperation],
         ),
+        flexible_takes_batches: any(chance, &[true, true, false]),
         concurrent: any(chance, &[Concurrent::Refused, Concurrent::Preempts]),
         operation_waits_for_instances: any(chance, &[true, false]),
         failing_boots: any(chance, &[0, 200]),
@@ -31,13 +32,19 @@ fn reading(chance: &mut Chance) -> Options {
     }
 }
 
-fn step(region: &mut Region, chance: &mut Chance) {
+fn step(region: &mut Region, chance: &mut Chance, policy: EvictionPolicy) {
     let n = chance.below(12) as u32;
     let names: Vec<String> = region
         .set(RG, "render")
         .map_or_else(Vec::new, |s| s.instances.keys().cloned().collect());
-    match chance.below(9) {
-        0 => drop(region.put(RG, "render", &pool(n, n.min(2)), Precondition::None)),
+    match chance.below(12) {
+        0 => {
+            let change = SetChange {
+                eviction_policy: Some(policy),
+                ..pool(n, n.min(2))
+            };
+            drop(region.put(RG, "render", &change, Precondition::None));
+        }
         1 => drop(region.patch(RG, "render", &capacity(n), Precondition::None)),
         2 => drop(region.evict_some(RG, "render", n as usize)),
         3 if !names.is_empty() => {
@@ -51,6 +58,22 @@ fn step(region: &mut Region, chance: &mut Chance) {
             Priority::Spot,
             any(chance, &[None, Some(0), Some(2)]),
         ),
+        8 if !names.is_empty() => {
+            let all = [
+                InstanceAction::Start,
+                InstanceAction::Deallocate,
+                InstanceAction::PowerOff,
+                InstanceAction::Restart,
+                InstanceAction::Reapply,
+            ];
+            drop(region.act_on_instance(RG, &any(chance, &names), any(chance, &all)));
+        }
+        9 if n < 3 => drop(region.deallocate_instances(RG, "render", &[])),
+        9 => drop(region.start_instances(RG, "render", &[])),
+        10 if !names.is_empty() => {
+            let name = any(chance, &names);
+            drop(region.start_instances(RG, "render", &[&name]));
+        }
         7 if n == 0 => drop(region.delete_set(RG, "render", Precondition::None)),
         _ => region.advance(region.now() + chance.below(90_000)),
     }
@@ -64,7 +87,7 @@ fn consistent(region: &Region, seed: u64) {
     let holding = region
         .operations
         .values()
-        .filter(|o| o.running() && o.kind != OperationKind::DeleteInstance);
+        .filter(|o| o.running() && o.kind.of_set());
     assert!(
         holding.count() <= region.sets.len(),
         "seed {seed}: one write at a time"
@@ -94,8 +117,12 @@ fn every_history_stays_consistent_and_comes_to_rest() {
     for seed in 0..2_000 {
         let mut chance = Chance::new(seed);
         let mut region = Region::new(seed, reading(&mut chance));
+        let policy = any(
+            &mut chance,
+            &[EvictionPolicy::Delete, EvictionPolicy::Deallocate],
+        );
         for _ in 0..60 {
-            step(&mut region, &mut chance);
+            step(&mut region, &mut chance, policy);
             consistent(&region, seed);
         }
         rest(&mut region);

@@ -3,6 +3,7 @@
 mod capacity;
 mod histories;
 mod life;
+mod power;
 mod refusals;
 
 use super::*;
