@@ -109,7 +109,7 @@ pub struct Write {
     /// The capacity that the set had before.
     pub capacity_before: u32,
     /// Instances taken by others so recently that no reading could be sure to show it: the one race no guard spans.
-    pub raced: u32,
+    pub raced: Kinds,
     /// Whether it takes instances away by intent.
     pub takes: bool,
     /// Whether two readings of the same facts, a settle time apart, stood before it.
@@ -176,21 +176,20 @@ pub fn judge(write: &Write) -> Option<Broken> {
             ),
         );
     }
-    // Azure evicts Spot instances only: a regular one is never lost to others.
     let kinds = [
         (
             "regular",
             write.before.regular,
             write.after.regular,
             write.wanted.regular,
-            0,
+            write.raced.regular,
         ),
         (
             "Spot",
             write.before.spot,
             write.after.spot,
             write.wanted.spot,
-            write.raced,
+            write.raced.spot,
         ),
     ];
     for (kind, before, after, wanted, raced) in kinds {
@@ -201,8 +200,8 @@ pub fn judge(write: &Write) -> Option<Broken> {
             );
         }
     }
-    // An eviction between look and write may have lowered the capacity that was written again.
-    let asked_for = write.capacity_before + write.raced;
+    // An eviction (or another hand) between look and write may have lowered the capacity that was written again.
+    let asked_for = write.capacity_before + write.raced.total();
     let ceiling = write.wanted.total().max(write.held_before).max(asked_for);
     if write.held_after > ceiling {
         return broken(

@@ -2,8 +2,9 @@
 //! Each step is judged by the laws; from every state a run without faults must converge and fall silent.
 
 use spotpool_core::laws::{Broken, Law};
-use spotpool_core::planner::plan;
+use spotpool_core::planner::{Eviction, plan};
 use spotpool_core::twin::{Fate, Lie, Planner, Twin, small_pool};
+use spotpool_core::units::Millis;
 use spotpool_core::world::{CapacityFalls, CapacityWrite, Options, Region};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -48,7 +49,7 @@ fn steps(state: &State) -> Vec<Step> {
     if twin.pending.is_some() {
         steps.push(Step::Act(Fate::Arrives));
         if left.faults > 0 {
-            steps.extend([Step::Act(Fate::LostBefore), Step::Act(Fate::LostAfter)]);
+            steps.extend([Fate::LostBefore, Fate::LostAfter, Fate::Throttled].map(Step::Act));
         }
     } else if twin.region.now() >= twin.next_look {
         steps.push(Step::Look(Lie::Truth));
@@ -221,19 +222,24 @@ fn path(nodes: &[Node], mut at: usize, last: Option<Step>) -> Vec<Step> {
     steps
 }
 
-fn start(options: Options, left: Left) -> State {
+fn start(options: Options, eviction: Eviction, left: Left) -> State {
     let mut desired = small_pool(1, 2);
+    desired.eviction = eviction;
     // Coarser steps than in production, so that time does not multiply the states; the relation to the lag is the same.
-    desired.pace.motion = spotpool_core::units::Millis::seconds(20);
-    desired.pace.rest = spotpool_core::units::Millis::seconds(60);
+    desired.pace.motion = Millis::seconds(20);
+    desired.pace.rest = Millis::seconds(60);
     State {
         twin: Twin::new(Region::new(1, options), desired),
         left,
     }
 }
 
-/// Every reading of Azure's documents.
-fn worlds() -> Vec<(String, Options)> {
+const DEALLOCATE: Eviction = Eviction::Deallocate {
+    restart_timeout: Millis::minutes(2),
+};
+
+/// Every reading of Azure's documents, and both eviction policies.
+fn worlds() -> Vec<(String, Options, Eviction)> {
     let mut worlds = Vec::new();
     for capacity_write in [CapacityWrite::Delta, CapacityWrite::Level] {
         for falls in [
@@ -252,7 +258,12 @@ fn worlds() -> Vec<(String, Options)> {
                     eviction_moves_etag,
                     ..Options::small()
                 };
-                worlds.push((name, options));
+                // A deallocated instance stays: how the capacity falls after it, and what that does to the ETag, does not matter.
+                if falls != CapacityFalls::AtOnce && eviction_moves_etag {
+                    let name = format!("evicted instances are deallocated, {name}");
+                    worlds.push((name, options.clone(), DEALLOCATE));
+                }
+                worlds.push((name, options, Eviction::Delete));
             }
         }
     }
@@ -277,7 +288,9 @@ fn every_state_of_a_small_world_keeps_the_laws_and_converges() {
                 scope.spawn(move || {
                     share
                         .into_iter()
-                        .map(|(name, options)| (name, search(start(options, left), &plan)))
+                        .map(|(name, options, eviction)| {
+                            (name, search(start(options, eviction, left), &plan))
+                        })
                         .collect::<Vec<_>>()
                 })
             })

@@ -33,12 +33,15 @@ fn random_histories_keep_the_laws_and_reach_what_is_reachable() {
         )
     });
     println!(
-        "{count} histories: {} looks ({} lied to), {} writes ({} lost or unanswered), {} evictions, {} crashes; {:.1} s",
+        "{count} histories: {} looks ({} lied to), {} writes ({} lost or unanswered, {} put off), {} evictions, {} restarts, {} instances stopped or deleted by others, {} crashes; {:.1} s",
         sum.looks,
         sum.lies,
         sum.writes,
         sum.lost_writes,
+        sum.throttled,
         sum.evictions,
+        sum.restarts,
+        sum.meddled,
         sum.crashes,
         started.elapsed().as_secs_f64()
     );
@@ -71,6 +74,9 @@ fn add(sum: &mut Tale, tale: &Tale) {
     sum.lies += tale.lies;
     sum.writes += tale.writes;
     sum.lost_writes += tale.lost_writes;
+    sum.throttled += tale.throttled;
     sum.evictions += tale.evictions;
+    sum.restarts += tale.restarts;
+    sum.meddled += tale.meddled;
     sum.crashes += tale.crashes;
 }

@@ -19,6 +19,11 @@ pub fn remember(
     now: Timestamp,
 ) -> Memory {
     let mut memory = memory.clone();
+    // Nothing was done, and nothing learned; least of all was a capacity written again.
+    if matches!(answer, Answer::Later(_)) {
+        memory.process.rewrite = None;
+        return memory;
+    }
     memory.process.last_write = Some(now);
     memory.process.still = None;
     let buying = match action {
@@ -80,9 +85,8 @@ pub fn remember(
         }
         Answer::Refused(refusal) => refuse(action, buying, refusal, &mut memory, now),
         // Whether it was done, the next look will tell; the proof that a capacity was written again does not hold without it.
-        Answer::Changed | Answer::Missing | Answer::Later(_) | Answer::Unclear => {
-            memory.process.rewrite = None
-        }
+        Answer::Changed | Answer::Missing | Answer::Unclear => memory.process.rewrite = None,
+        Answer::Later(_) => {}
     }
     memory
 }

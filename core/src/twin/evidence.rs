@@ -86,6 +86,11 @@ impl Twin {
         };
         let settle = u64::try_from(decided_on.pace.settle.0).unwrap_or_default();
         let since = self.region.now().saturating_sub(LONGEST_LAG + LONGEST_LAG);
+        let raced = |priority| {
+            let taken = self.ledger.taken.iter();
+            let late = taken.filter(|(at, of)| *at >= since && *of == priority);
+            u32::try_from(late.count()).unwrap_or(u32::MAX)
+        };
         Write {
             wanted,
             before: self.sound(),
@@ -93,8 +98,10 @@ impl Twin {
             held_before: self.kinds().total(),
             held_after: self.kinds().total(),
             capacity_before: set.map_or(0, |set| set.capacity),
-            raced: u32::try_from(self.ledger.taken.iter().filter(|at| **at >= since).count())
-                .unwrap_or(u32::MAX),
+            raced: Kinds {
+                regular: raced(Priority::Regular),
+                spot: raced(Priority::Spot),
+            },
             takes,
             proved: self
                 .ledger

@@ -3,9 +3,9 @@
 //! Half of the histories end with everything mended (safety), the other half leave something broken for ever (liveness):
 //! a size that is never sold again, or no Spot capacity at all. Then what is reachable must be reached.
 
-use super::{Fate, LONGEST_LAG, Lie, PLACE, Planner, Twin, heals, small_pool};
+use super::{Fate, Hand, LONGEST_LAG, Lie, PLACE, Planner, Twin, heals, small_pool};
 use crate::laws::{Broken, Law};
-use crate::planner::Eviction;
+use crate::planner::{Action, Eviction};
 use crate::units::{Millis, VmSize};
 use crate::world::{
     CapacityFalls, CapacityWrite, Options, Precondition, Priority, Region, SPOT_CORES, SetChange,
@@ -40,6 +40,12 @@ pub struct Tale {
     pub lies: u64,
     /// Writes that were lost, or whose answer was.
     pub lost_writes: u64,
+    /// Writes that Azure put off.
+    pub throttled: u64,
+    /// Instances that somebody else stopped or deleted.
+    pub meddled: u64,
+    /// Starts of instances that an eviction left deallocated.
+    pub restarts: u64,
     /// Writes that reached Azure.
     pub writes: u64,
     /// Crashes.
@@ -110,7 +116,8 @@ fn live(seed: u64, planner: Planner<'_>, aloud: bool) -> Tale {
         let lie = draw_lie(&twin, &mut dice, &mut misread);
         tale.looks += 1;
         tale.lies += u64::from(lie != Lie::Truth);
-        twin.look(planner, lie);
+        let plan = twin.look(planner, lie);
+        tale.restarts += u64::from(matches!(plan.action, Some((Action::Restart { .. }, _))));
         if twin.pending.is_none() {
             continue;
         }
@@ -124,9 +131,11 @@ fn live(seed: u64, planner: Planner<'_>, aloud: bool) -> Tale {
         let fate = match dice.below(100) {
             0..=2 => Fate::LostBefore,
             3..=5 => Fate::LostAfter,
+            6..=8 => Fate::Throttled,
             _ => Fate::Arrives,
         };
-        tale.lost_writes += u64::from(fate != Fate::Arrives);
+        tale.lost_writes += u64::from(matches!(fate, Fate::LostBefore | Fate::LostAfter));
+        tale.throttled += u64::from(fate == Fate::Throttled);
         tale.broken = twin.act(fate);
         if dice.percent(1) {
             crash(&mut twin, &mut dice, &mut tale);
@@ -218,7 +227,7 @@ fn pool(dice: &mut Dice) -> crate::planner::Desired {
 
 /// Something that is not ours to decide.
 fn happen(twin: &mut Twin, dice: &mut Dice, tale: &mut Tale) {
-    match dice.below(10) {
+    match dice.below(11) {
         0 | 1 => twin.edit(
             u32::try_from(dice.below(4)).unwrap_or(0),
             u32::try_from(dice.below(9)).unwrap_or(0),
@@ -230,6 +239,11 @@ fn happen(twin: &mut Twin, dice: &mut Dice, tale: &mut Tale) {
             let priority = dice.one_of(&[Priority::Spot, Priority::Spot, Priority::Regular]);
             let available = dice.one_of(&[Some(0), Some(2), None]);
             twin.region.limit_capacity(size, None, priority, available);
+        }
+        6 => {
+            let hand = dice.one_of(&[Hand::Stops, Hand::Deallocates, Hand::Deletes]);
+            tale.meddled += 1;
+            twin.meddle(hand, usize::try_from(dice.below(10)).unwrap_or(0));
         }
         5 => twin.region.set_quota(SPOT_CORES, dice.one_of(&[8, 100])),
         _ => {

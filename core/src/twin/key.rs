@@ -103,7 +103,7 @@ impl Twin {
         self.ledger
             .taken
             .iter()
-            .map(|at| ago(*at))
+            .map(|(at, of)| (ago(*at), *of))
             .collect::<Vec<_>>()
             .hash(&mut hasher);
         let long_ago = |at: u64| self.region.now().saturating_sub(at).min(60 * 60_000);

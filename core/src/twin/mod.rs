@@ -18,13 +18,15 @@ use std::hash::Hash;
 
 use crate::laws::{Broken, Kinds, Write, judge};
 use crate::planner::{Action, Answer, Desired, Intent, Memory, Observed, Plan, remember};
-use crate::units::{InstanceName, ModelHash, Owner, Priority, Timestamp, VmSize};
+use crate::units::{InstanceName, Millis, ModelHash, Owner, Priority, Timestamp, VmSize};
 use crate::world;
 
 /// Resource group and scale set of the only pool in this world.
 pub const PLACE: (&str, &str) = ("rg", "p");
 /// The longest time by which a reading may lag behind the facts here, milliseconds; shorter than the settle time, as planner.md requires.
 pub const LONGEST_LAG: u64 = 45_000;
+/// `Retry-After` of a write that Azure does not take now.
+const THROTTLED: Millis = Millis::seconds(30);
 
 /// How a look may mislead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -56,6 +58,19 @@ pub enum Fate {
     LostBefore,
     /// It arrives, and the answer is lost.
     LostAfter,
+    /// Azure does not take it now: 429.
+    Throttled,
+}
+
+/// What somebody else does to an instance of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Hand {
+    /// Powers it off.
+    Stops,
+    /// Deallocates it.
+    Deallocates,
+    /// Deletes it.
+    Deletes,
 }
 
 /// A planner: the real one, or one with a planted bug.
@@ -89,8 +104,8 @@ pub struct Twin {
 struct Ledger {
     /// Since when, and until when, this process was shown the same facts.
     same: Option<(u64, u64, evidence::Facts)>,
-    /// When instances were taken by others.
-    taken: Vec<u64>,
+    /// When instances were taken by others, and of which priority they were.
+    taken: Vec<(u64, Priority)>,
     /// Since when instances have been shown to be down, and of which priority they are.
     down: BTreeMap<InstanceName, (u64, Priority)>,
 }
@@ -197,7 +212,7 @@ impl Twin {
         let now = self.region.now();
         self.ledger
             .taken
-            .retain(|at| at + LONGEST_LAG + LONGEST_LAG > now);
+            .retain(|(at, _)| at + LONGEST_LAG + LONGEST_LAG > now);
         if self
             .past
             .as_ref()
@@ -230,10 +245,42 @@ impl Twin {
         });
         let evicted = name.is_some_and(|name| self.region.evict(PLACE.0, &name));
         if evicted {
-            self.ledger.taken.push(self.region.now());
+            self.ledger.taken.push((self.region.now(), Priority::Spot));
         }
         self.say(|_| format!("evict number {nth}: {evicted}"));
         evicted
+    }
+
+    /// Somebody else stops or deletes the `nth` of our instances that is not on its way out, by age.
+    pub fn meddle(&mut self, hand: Hand, nth: usize) {
+        let ours = |set: &&world::ScaleSet| set.tags.contains_key("spotpool_owner");
+        let found = self
+            .region
+            .set(PLACE.0, PLACE.1)
+            .filter(ours)
+            .and_then(|set| {
+                let alive = set.by_age().into_iter().filter(|one| one.alive());
+                alive
+                    .skip(nth)
+                    .map(|one| (one.name.clone(), one.priority))
+                    .next()
+            });
+        let Some((name, priority)) = found else {
+            return;
+        };
+        let taken = match hand {
+            Hand::Stops => self.region.power_off_instance(PLACE.0, &name).is_ok(),
+            Hand::Deallocates => self.region.deallocate_instance(PLACE.0, &name).is_ok(),
+            Hand::Deletes => self.region.delete_instance(PLACE.0, &name).is_ok(),
+        };
+        if taken {
+            let priority = match priority {
+                world::Priority::Regular => Priority::Regular,
+                world::Priority::Spot => Priority::Spot,
+            };
+            self.ledger.taken.push((self.region.now(), priority));
+        }
+        self.say(|_| format!("somebody {hand:?} {name}: {taken}"));
     }
 
     /// The process dies; a new one knows nothing but what status kept, or not even that.
@@ -303,13 +350,13 @@ impl Twin {
         };
         let write = self.describe(&decided_on, &action, wanted);
         let alive_before = self.names_alive();
-        let answer = if fate == Fate::LostBefore {
-            Answer::Unclear
-        } else {
-            self.apply(&action)
+        let answer = match fate {
+            Fate::LostBefore => Answer::Unclear,
+            Fate::Throttled => Answer::Later(self.now() + THROTTLED),
+            Fate::Arrives | Fate::LostAfter => self.apply(&action),
         };
         let (after, held_after) = (self.sound(), self.kinds().total());
-        let arrived = fate != Fate::LostBefore;
+        let arrived = !matches!(fate, Fate::LostBefore | Fate::Throttled);
         let reached =
             arrived && !matches!(answer, Answer::Changed | Answer::Missing | Answer::Later(_));
         self.writes += u32::from(arrived);
@@ -321,9 +368,15 @@ impl Twin {
         if fate == Fate::LostAfter {
             self.unheard = None;
         }
+        if let Answer::Later(at) = answer {
+            let at = u64::try_from(at.0).unwrap_or_default();
+            self.next_look = self.next_look.max(at);
+        }
         let now = self.now();
         self.memory = remember(&decided_on, &self.memory, &action, &answer, now);
-        self.ledger.same = None;
+        if fate != Fate::Throttled {
+            self.ledger.same = None;
+        }
         let foreign_sizes = self.foreign_sizes();
         let given_up_early = self.given_up_early(&decided_on, &alive_before);
         self.say(|twin| {
