@@ -60,6 +60,10 @@ pub struct ControllerArgs {
     /// Time between two looks at a pool where something is under way
     #[arg(long, env = "SPOTPOOL_MOTION", default_value = "5s", value_name = "TIME", value_parser = span)]
     motion: Millis,
+    /// Ask before more instances than this are taken away at once, by a lower capacity or a deletion: nothing goes until the
+    /// SpotPool carries the annotation that its condition names. Default: never ask
+    #[arg(long, env = "SPOTPOOL_CONFIRM_ABOVE", value_name = "COUNT")]
+    confirm_above: Option<u32>,
     /// How log lines look
     #[arg(
         long,
@@ -166,6 +170,7 @@ async fn start(args: ControllerArgs) -> Result<(), Error> {
             motion: args.motion,
             settle: args.settle,
         },
+        confirm_above: args.confirm_above,
         listen: args.listen,
         concurrency: CONCURRENCY,
     };

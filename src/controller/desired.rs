@@ -4,11 +4,13 @@
 //! says why this spec cannot be used although it passed the schema.
 
 use kube::ResourceExt as _;
-use spotpool_core::planner::{Desired, Eviction, Intent, Pace};
+use spotpool_core::planner::{Desired, Eviction, Intent};
 use spotpool_core::units::{Count, MicroUsd, Millis, Owner, VmSize};
 
 use crate::api::{self, CONFIRM_ANNOTATION, DeletionPolicy, SpotPool};
 use crate::cloud::{EvictionPolicy, Image, OrchestrationMode, PoolRef, Shape};
+
+use super::Settings;
 
 /// The most instances that a Flexible scale set holds (learn.microsoft.com: *Orchestration modes for Virtual Machine Scale Sets*).
 const MOST_INSTANCES: Count = 1000;
@@ -29,11 +31,11 @@ pub struct Resolved {
 #[error("{0}")]
 pub struct InvalidSpec(pub String);
 
-/// Resolves a pool. `cluster_id` tells clusters that share a subscription apart.
+/// Resolves a pool under the installation's settings.
 ///
 /// # Errors
 /// If the spec cannot be used. A pool that is being deleted is never refused: what is taken away needs no valid template.
-pub fn resolve(pool: &SpotPool, cluster_id: &str, pace: Pace) -> Result<Resolved, InvalidSpec> {
+pub fn resolve(pool: &SpotPool, settings: &Settings) -> Result<Resolved, InvalidSpec> {
     let intent = intent(pool);
     if matches!(intent, Intent::Keep | Intent::Watch) && !is_deleting(pool) {
         usable(pool)?;
@@ -46,7 +48,8 @@ pub fn resolve(pool: &SpotPool, cluster_id: &str, pace: Pace) -> Result<Resolved
     );
     let (namespace, name) = (pool.namespace().unwrap_or_default(), pool.name_any());
     let owner = Owner(format!(
-        "{cluster_id}/{namespace}/{name}/{}",
+        "{}/{namespace}/{name}/{}",
+        settings.cluster_id,
         pool.uid().unwrap_or_default()
     ));
     let desired = Desired {
@@ -73,10 +76,10 @@ pub fn resolve(pool: &SpotPool, cluster_id: &str, pace: Pace) -> Result<Resolved
         progress_deadline: Millis(
             i64::try_from(pool.progress_deadline().as_millis()).unwrap_or(i64::MAX),
         ),
-        confirm_above: None,
+        confirm_above: settings.confirm_above,
         confirmed: pool.annotations().get(CONFIRM_ANNOTATION) == Some(&confirmation_of(pool)),
         intent,
-        pace,
+        pace: settings.pace,
     };
     let place = PoolRef {
         mode: match pool.orchestration_mode() {
@@ -223,11 +226,11 @@ pub fn is_deleting(pool: &SpotPool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::controller::fixtures::{deleting, pool};
+    use crate::controller::fixtures::{deleting, pool, settings};
     use serde_json::json;
 
     fn resolved(spec: serde_json::Value) -> Result<Resolved, InvalidSpec> {
-        resolve(&pool(spec), "cluster", Pace::default())
+        resolve(&pool(spec), &settings())
     }
 
     #[test]
@@ -274,7 +277,7 @@ mod tests {
             } else {
                 pool(spec.clone())
             };
-            let resolved = resolve(&pool, "cluster", Pace::default()).unwrap();
+            let resolved = resolve(&pool, &settings()).unwrap();
             assert_eq!(resolved.desired.intent, wanted, "{spec}, deleting: {gone}");
         }
     }
@@ -293,7 +296,7 @@ mod tests {
     #[test]
     fn a_pool_that_is_being_deleted_needs_no_valid_spec() {
         let pool = deleting(json!({"capacity": {"spot": 900, "regular": 101}}));
-        let resolved = resolve(&pool, "cluster", Pace::default()).unwrap();
+        let resolved = resolve(&pool, &settings()).unwrap();
         assert_eq!(resolved.desired.intent, Intent::Remove);
     }
 

@@ -5,13 +5,27 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use spotpool_core::planner::{
-    Action, Answer, Blind, Instance, Observed, Outcome, Phase, Provisioning, ScaleSet,
+    Action, Answer, Blind, Instance, Observed, Outcome, Pace, Phase, Provisioning, ScaleSet,
 };
 use spotpool_core::units::{Count, Etag, InstanceName, Priority, Seen, Timestamp, Zone};
 
 use crate::api::{FINALIZER, SpotPool};
 use crate::clock::Clock;
 use crate::cloud::{Calls, Cloud, Look, OperationRef, PoolRef, Receipt, Shape};
+
+use super::Settings;
+
+/// An installation like any other.
+pub fn settings() -> Settings {
+    Settings {
+        namespace: None,
+        cluster_id: "cluster".to_owned(),
+        pace: Pace::default(),
+        confirm_above: None,
+        listen: ([127, 0, 0, 1], 0).into(),
+        concurrency: 1,
+    }
+}
 
 /// A pool that the operator has seen before: 1 Spot instance, or what `spec` says.
 pub fn pool(spec: Value) -> SpotPool {

@@ -43,6 +43,7 @@ use kube::api::ListParams;
 use kube::core::PartialObjectMeta;
 use kube::{Api, Client};
 use spotpool_core::planner::Pace;
+use spotpool_core::units::Count;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
@@ -67,6 +68,8 @@ pub struct Settings {
     pub cluster_id: String,
     /// How often to look.
     pub pace: Pace,
+    /// More instances than this are not taken away at once without a confirmation; `None`: any number may go.
+    pub confirm_above: Option<Count>,
     /// Where to serve metrics and probes.
     pub listen: SocketAddr,
     /// Turns at a time. Each of them is polled when any of them wakes, so more is not better.

@@ -54,7 +54,7 @@ async fn five_steps(pool: &SpotPool, context: &Context) -> Result<Next, Error> {
     }
 
     // 1. What is wanted.
-    let resolved = match resolve(pool, &context.settings.cluster_id, context.settings.pace) {
+    let resolved = match resolve(pool, &context.settings) {
         Ok(resolved) => resolved,
         Err(invalid) => return say_invalid(pool, &invalid, &mut state, context).await,
     };

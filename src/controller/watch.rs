@@ -17,7 +17,7 @@ use kube::runtime::utils::{Backoff, PredicateConfig, WatchStreamExt as _};
 use kube::runtime::{predicates, reflector, watcher};
 use kube::{Api, ResourceExt as _};
 
-use crate::api::{REQUESTED_AT_ANNOTATION, SpotPool};
+use crate::api::{CONFIRM_ANNOTATION, REQUESTED_AT_ANNOTATION, SpotPool};
 
 use super::{Context, DEFINITION_MISSING};
 
@@ -55,16 +55,16 @@ fn prune(pool: &mut Guarded) {
     pool.annotations_mut().remove(LAST_APPLIED);
 }
 
-/// Spec, deletion, finalizers, and the annotation that asks for a look: not our own writes of status.
+/// Spec, deletion, finalizers, and the annotations that ask for a look or confirm a removal: not our own writes of status.
 fn what_matters(pool: &Guarded) -> Option<u64> {
     let mut hasher = DefaultHasher::new();
     predicates::generation(pool).hash(&mut hasher);
     predicates::finalizers(pool).hash(&mut hasher);
     let meta = kube::Resource::meta(pool);
     meta.deletion_timestamp.is_some().hash(&mut hasher);
-    pool.annotations()
-        .get(REQUESTED_AT_ANNOTATION)
-        .hash(&mut hasher);
+    for annotation in [REQUESTED_AT_ANNOTATION, CONFIRM_ANNOTATION] {
+        pool.annotations().get(annotation).hash(&mut hasher);
+    }
     pool.0.is_ok().hash(&mut hasher);
     Some(hasher.finish())
 }
@@ -217,6 +217,13 @@ mod tests {
             told(|p| {
                 p.annotations_mut()
                     .insert(REQUESTED_AT_ANNOTATION.to_owned(), "now".to_owned());
+            }),
+            same
+        );
+        assert_ne!(
+            told(|p| {
+                p.annotations_mut()
+                    .insert(CONFIRM_ANNOTATION.to_owned(), "uid-1/1".to_owned());
             }),
             same
         );

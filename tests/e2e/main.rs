@@ -6,6 +6,7 @@ mod harness;
 
 mod bad_days;
 mod chart;
+mod confirmation;
 mod control_plane_test;
 mod crash;
 mod documents;

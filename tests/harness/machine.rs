@@ -30,6 +30,8 @@ pub struct Settings {
     pub log: &'static str,
     /// More arguments for the simulator.
     pub simulator: Vec<String>,
+    /// More arguments for the controller.
+    pub controller: Vec<String>,
 }
 
 impl Default for Settings {
@@ -42,6 +44,7 @@ impl Default for Settings {
             motion: "100ms",
             log: "info,spotpool=debug",
             simulator: Vec::new(),
+            controller: Vec::new(),
         }
     }
 }
@@ -116,6 +119,7 @@ impl Machine {
             .args(["--settle", self.settings.settle])
             .args(["--motion", self.settings.motion])
             .args(["--log", self.settings.log])
+            .args(&self.settings.controller)
             .env("KUBECONFIG", &self.kubeconfig);
         let log = self.plane.directory().join("controller.log");
         let mut process = Process::start("spotpool controller", command, &log)?;

@@ -85,12 +85,6 @@ impl Twin {
             _ => false,
         };
         let settle = u64::try_from(decided_on.pace.settle.0).unwrap_or_default();
-        let since = self.region.now().saturating_sub(LONGEST_LAG + LONGEST_LAG);
-        let raced = |priority| {
-            let taken = self.ledger.taken.iter();
-            let late = taken.filter(|(at, of)| *at >= since && *of == priority);
-            u32::try_from(late.count()).unwrap_or(u32::MAX)
-        };
         Write {
             wanted,
             before: self.sound(),
@@ -99,8 +93,8 @@ impl Twin {
             held_after: self.kinds().total(),
             capacity_before: set.map_or(0, |set| set.capacity),
             raced: Kinds {
-                regular: raced(Priority::Regular),
-                spot: raced(Priority::Spot),
+                regular: self.raced(Priority::Regular),
+                spot: self.raced(Priority::Spot),
             },
             takes,
             proved: self
@@ -118,6 +112,14 @@ impl Twin {
             foreign_sizes: 0,
             given_up_early: 0,
         }
+    }
+
+    /// Instances taken by others so recently that no reading could be sure to show it.
+    fn raced(&self, priority: Priority) -> u32 {
+        let since = self.region.now().saturating_sub(LONGEST_LAG + LONGEST_LAG);
+        let taken = self.ledger.taken.iter();
+        let late = taken.filter(|(at, of)| *at >= since && *of == priority);
+        u32::try_from(late.count()).unwrap_or(u32::MAX)
     }
 
     /// Keeps the account of who was shown to be down and since when, until it is shown to run.
@@ -166,7 +168,7 @@ impl Twin {
                 .filter_map(|name| self.ledger.down.get(name))
                 .filter(|(since, of)| *of == priority && now - *since < timeout)
                 .count();
-            let lack = wanted.saturating_sub(held);
+            let lack = wanted.saturating_sub(held + self.raced(priority));
             lack.min(u32::try_from(early).unwrap_or(u32::MAX))
         };
         let held = self.kinds();

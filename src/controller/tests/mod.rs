@@ -7,11 +7,12 @@ mod turns;
 
 use serde_json::Value;
 use spotpool_core::planner::{
-    Blind, Closed, Counts, Health, Memory, Pace, Refusal, RefusalKind, Stage, Summary, Tally,
+    Blind, Closed, Counts, Health, Memory, Refusal, RefusalKind, Stage, Summary, Tally,
 };
 use spotpool_core::units::{Timestamp, VmSize};
 
 use super::desired::{Resolved, resolve};
+use super::fixtures::settings;
 use super::status::{Report, status};
 use crate::api::reasons::ConditionStatus;
 use crate::api::{ConditionType, Reason, SpotPool, SpotPoolStatus};
@@ -96,7 +97,7 @@ impl Scene {
     }
 
     fn resolved(&self) -> Resolved {
-        resolve(&self.pool, "cluster", Pace::default()).unwrap()
+        resolve(&self.pool, &settings()).unwrap()
     }
 
     /// What is said, checked against what holds for every status.

@@ -31,7 +31,7 @@ impl Bench {
     async fn turn(&mut self) -> (Turn, SpotPoolStatus) {
         tokio::time::advance(Duration::from_secs(1)).await;
         self.state.restore(self.pool.status.as_ref());
-        let resolved = resolve(&self.pool, "cluster", Pace::default()).unwrap();
+        let resolved = resolve(&self.pool, &settings()).unwrap();
         let mut turn = look_and_plan(
             "batch/render",
             &resolved,
