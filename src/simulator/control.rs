@@ -3,6 +3,7 @@
 //! ```text
 //! GET  /control/state                {"time","scaleSets":[…],"events":[…],"calls":{"reads","writes","deletes"}}; ?since=N events after N
 //! POST /control/evict                {"scaleSet":NAME,"count":N,"resourceGroup"?} | {"instances":[names]} → {"evicted":[names]}
+//! POST /control/mishap               {"instances":[names],"kind":"fails"|"boots-slowly","seconds"?} → {"befell":[names]}
 //! POST /control/capacity             {"vmSize","zone"?,"priority"?,"available":N|null}   null: no limit, 0: refuse
 //! POST /control/price                {"vmSize","usdPerHour":"0.04","zone"?,"priority"?}
 //! POST /control/quota                {"name":"lowPriorityCores","limit":N}
@@ -19,7 +20,7 @@ use super::wire::{Call, Reply};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use spotpool_core::world::{Instance, Phase, Priority};
+use spotpool_core::world::{Instance, Mishap, Phase, Priority};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -29,6 +30,23 @@ struct Evict {
     count: Option<usize>,
     #[serde(default)]
     instances: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Misfortune {
+    instances: Vec<String>,
+    kind: Kind,
+    /// Of a boot, in the world's time.
+    #[serde(default)]
+    seconds: u64,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Kind {
+    Fails,
+    BootsSlowly,
 }
 
 #[derive(Deserialize)]
@@ -72,6 +90,7 @@ pub fn answer(state: &mut State, call: &Call) -> Result<Reply, String> {
     let reply = match (call.method.as_str(), path.as_slice()) {
         ("GET", ["state"]) => shown(state, call),
         ("POST", ["evict"]) => evict(state, body(call)?)?,
+        ("POST", ["mishap"]) => befall(state, &body(call)?),
         ("POST", ["capacity"]) => {
             let c: Capacity = body(call)?;
             known_size(state, &c.vm_size)?;
@@ -216,6 +235,25 @@ fn evict(state: &mut State, ask: Evict) -> Result<Value, String> {
         return Err("name a scaleSet and a count, or instances".to_owned());
     }
     Ok(json!({"evicted": evicted}))
+}
+
+fn befall(state: &mut State, ask: &Misfortune) -> Value {
+    let mishap = match ask.kind {
+        Kind::Fails => Mishap::Fails,
+        Kind::BootsSlowly => Mishap::BootsFor(ask.seconds.saturating_mul(1000)),
+    };
+    let groups: Vec<String> = state
+        .region
+        .sets
+        .values()
+        .map(|set| set.resource_group.clone())
+        .collect();
+    let mut befell = |name: &&String| {
+        let mut groups = groups.iter();
+        groups.any(|group| state.region.befall(group, name, mishap))
+    };
+    let names: Vec<&String> = ask.instances.iter().filter(|name| befell(name)).collect();
+    json!({"befell": names})
 }
 
 fn word(instance: &Instance) -> &'static str {

@@ -39,6 +39,7 @@ mod eviction;
 mod history;
 mod instance;
 mod market;
+mod mishap;
 mod operation;
 mod options;
 mod passage;
@@ -55,6 +56,7 @@ pub use chance::{Span, splitmix64};
 pub use history::{Counters, Event, History, What};
 pub use instance::{EvictionPolicy, Instance, Model, Phase, Priority};
 pub use market::{Market, REGIONAL_CORES, SPOT_CORES, VmSize};
+pub use mishap::Mishap;
 pub use operation::{Failure, Operation, OperationKind, Status};
 pub use options::{
     AllocationError, CapacityFalls, CapacityWrite, Concurrent, NoCapacity, Options, TakeFirst,
