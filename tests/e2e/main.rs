@@ -5,6 +5,7 @@
 mod harness;
 
 mod bad_days;
+mod behaviour;
 mod chart;
 mod confirmation;
 mod control_plane_test;

@@ -432,6 +432,17 @@ impl Azure {
         Ok(Set(found.cloned().unwrap_or(Value::Null)))
     }
 
+    /// How many instances were ever made in a scale set.
+    ///
+    /// # Errors
+    /// If the simulator does not answer.
+    pub async fn created(&self, set: &str) -> Result<usize> {
+        let state = self.state().await?;
+        let made = |event: &&Value| event["scaleSet"] == set && event["kind"] == "InstanceCreating";
+        let events = state["events"].as_array().into_iter().flatten();
+        Ok(events.filter(made).count())
+    }
+
     /// Every request so far with its answer.
     ///
     /// # Errors

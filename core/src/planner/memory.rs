@@ -158,6 +158,9 @@ impl Memory {
         self.kept.closed.clear();
         self.process.rejected = None;
         self.process.keeping = None;
+        for down in self.process.down.values_mut() {
+            down.next = Timestamp(0);
+        }
     }
 
     /// The same memory told without what cannot matter to later decisions: absolute times, instance names, tallies.
