@@ -5,7 +5,7 @@ use super::chance::splitmix64;
 use super::instance::{Instance, Phase, Priority};
 use super::operation::Failure;
 use super::options::{AllocationError, TakeFirst};
-use super::scale_set::{Change, ScaleSet, SetKey, Split};
+use super::scale_set::{Change, OrchestrationMode, ScaleSet, SetKey, Split};
 use super::{Region, What};
 use std::sync::Arc;
 
@@ -60,10 +60,11 @@ impl Region {
         let Some(set) = self.sets.get(key) else {
             return Ok(());
         };
-        let (model, tags, set_name) = (
+        let (model, tags, set_name, mode) = (
             Arc::clone(&set.model),
             Arc::clone(&set.tags),
             set.name.clone(),
+            set.mode,
         );
         let Some(zone) = self.roomiest(set, priority) else {
             return Err(self.no_room(set, priority));
@@ -71,7 +72,10 @@ impl Region {
         if !Arc::make_mut(&mut self.market).take(&model.vm_size, &zone, priority) {
             return Ok(());
         }
-        let name = self.fresh_name(&set_name, key);
+        let name = match mode {
+            OrchestrationMode::Flexible => self.fresh_name(&set_name, key),
+            OrchestrationMode::Uniform => self.numbered_name(key),
+        };
         let until = self.now + self.draw(self.options.boot);
         let failing = u64::from(self.options.failing_boots);
         let fails = failing > 0 && self.chance.below(1_000) < failing;
@@ -193,6 +197,22 @@ impl Region {
                 return name;
             }
         }
+    }
+
+    /// `{set}_{n}` [REC cap 8]. [DOC] numbers may be reused: then the lowest that is free, else the next.
+    fn numbered_name(&mut self, key: &SetKey) -> String {
+        self.born += 1;
+        let reuses = self.options.reuses_instance_ids;
+        let Some(set) = self.sets.get_mut(key) else {
+            return String::new();
+        };
+        let first = if reuses { 0 } else { set.numbered };
+        let name = (first..)
+            .map(|n| format!("{}_{n}", set.name))
+            .find(|name| !set.instances.contains_key(name))
+            .unwrap_or_default();
+        set.numbered += 1;
+        name
     }
 }
 

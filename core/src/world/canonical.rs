@@ -2,7 +2,7 @@
 //! canonical forms behave alike; a search needs to visit only one of them.
 
 use super::history::History;
-use super::scale_set::SetKey;
+use super::scale_set::{OrchestrationMode, SetKey};
 use super::{Phase, Region};
 use std::collections::BTreeMap;
 
@@ -80,6 +80,7 @@ impl Region {
             renaming.etags.insert(key.clone(), set.etag);
             set.etag = ETAG;
             set.created = 0;
+            set.numbered = 0;
             set.operation = set
                 .operation
                 .and_then(|id| renaming.operations.get(&id).copied());
@@ -89,7 +90,10 @@ impl Region {
             let instances = std::mem::take(&mut set.instances);
             for (old, mut instance) in instances {
                 instance.number = ages.get(&instance.number).copied().unwrap_or(0);
-                instance.name = format!("{}_{:08x}", set.name, instance.number);
+                instance.name = match set.mode {
+                    OrchestrationMode::Flexible => format!("{}_{:08x}", set.name, instance.number),
+                    OrchestrationMode::Uniform => format!("{}_{}", set.name, instance.number),
+                };
                 instance.created = 0;
                 instance.operation = instance
                     .operation

@@ -50,10 +50,10 @@ impl Region {
         Ok(Some(operation))
     }
 
-    /// POST …/delete: instances of one scale set by name. Takes no precondition.
+    /// POST …/delete: instances of one scale set by their ids. Takes no precondition.
     ///
     /// # Errors
-    /// 404 without the set, 400 for a name that is not its own, 409 while it is deleted or another operation runs.
+    /// 404 without the set, 400 for an id that is not its own, 409 while it is deleted or another operation runs.
     pub fn delete_instances(
         &mut self,
         resource_group: &str,
@@ -81,7 +81,7 @@ impl Region {
         Ok(operation)
     }
 
-    /// DELETE of one virtual machine. `None`: there was none (204). [INF] the capacity falls as after POST …/delete.
+    /// DELETE of one instance by its name. `None`: there was none (204). [INF] the capacity falls as after POST …/delete.
     ///
     /// # Errors
     /// None so far.

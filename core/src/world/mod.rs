@@ -12,10 +12,10 @@
 //!   .put(rg, name, &SetChange, Precondition)      -> Result<Accepted { operation, created }, Refusal>   create or merge
 //!   .patch(rg, name, &SetChange, Precondition)    -> Result<Accepted, Refusal>
 //!   .delete_set(rg, name, Precondition)           -> Result<Option<operation>, Refusal>                 None: nothing there
-//!   .delete_instances(rg, name, &[&str])          -> Result<operation, Refusal>                         POST …/delete
-//!   .delete_instance(rg, instance)                -> Result<Option<operation>, Refusal>                 DELETE VM
-//!   .start_instances(rg, name, &[&str])           -> Result<operation, Refusal>                         POST …/start; none named: all
-//!   .start_instance(rg, instance)                 -> Result<operation, Refusal>                         POST …/{vm}/start
+//!   .delete_instances(rg, name, &[id])            -> Result<operation, Refusal>                         POST …/delete
+//!   .delete_instance(rg, instance)                -> Result<Option<operation>, Refusal>                 DELETE of one, by its name
+//!   .start_instances(rg, name, &[id])             -> Result<operation, Refusal>                         POST …/start; none named: all
+//!   .start_instance(rg, instance)                 -> Result<operation, Refusal>                         POST …/{instance}/start
 //!   deallocate_…, power_off_…, restart_… likewise; .act_on_instances(…, InstanceAction) .act_on_instance(…) for all seven
 //!   .evict(rg, instance) .evict_some(rg, name, n) out of band: notice → Deleting → gone, or → Deallocating → Deallocated
 //!   .simulate_eviction(rg, instance)              -> Result<(), Refusal>                                the ARM call
@@ -24,8 +24,8 @@
 //!   .sets .operations .market .options .history   public fields to read; options may be changed at any time
 //!   .forget_history()                             history is no part of Eq and Hash anyway
 //!   .canonical() -> (Region, Renaming)            times relative to now, names and etags renumbered: the key of a state
-//! SetChange { capacity, vm_size, mix, priority, eviction_policy, max_price, zones, tags, model_changed }   None keeps
-//! ScaleSet  { capacity, mix, model, zones, tags, etag, instances, falls, … } .alive() .running() .provisioning_state()
+//! SetChange { mode, capacity, vm_size, mix, priority, eviction_policy, max_price, zones, tags, model_changed }   None keeps
+//! ScaleSet  { mode, capacity, mix, model, zones, tags, etag, instances, falls, … } .alive() .running() .find(id) .instance_id(name)
 //! Instance  { name, priority, model {revision, vm_size, max_price}, zone, tags, created, phase } .alive() .running()
 //! Precondition::{None, IfMatch(etag), IfMatchAny, IfNoneMatchAny}
 //! Refusal   { status, code, message, target }     Operation { status: InProgress | Succeeded | Failed(Failure), … }
@@ -64,7 +64,7 @@ pub use options::{
 pub use power::InstanceAction;
 pub use refusal::{Refusal, dollars};
 pub use requests::{Accepted, Precondition, SetChange};
-pub use scale_set::{PriorityMix, ProvisioningState, ScaleSet, SetKey, Split};
+pub use scale_set::{OrchestrationMode, PriorityMix, ProvisioningState, ScaleSet, SetKey, Split};
 
 use chance::Chance;
 use std::collections::BTreeMap;
@@ -151,7 +151,7 @@ impl Region {
         self.sets.get(&SetKey::new(resource_group, name))
     }
 
-    /// The instance of that name and its scale set. VM names are unique within a resource group.
+    /// The instance of that name and its scale set, of either mode. Names of instances are unique within a resource group.
     #[must_use]
     pub fn instance(&self, resource_group: &str, name: &str) -> Option<(&ScaleSet, &Instance)> {
         let group = resource_group.to_lowercase();

@@ -92,6 +92,9 @@ pub struct Options {
     /// Whether POST …/start and its like take instances of a Flexible scale set. Contradictory: [DOC
     /// virtual-machine-scale-sets-orchestration-modes] yes, [DOC orchestration-modes-api-comparison] single-VM API only.
     pub flexible_takes_batches: bool,
+    /// Whether a new instance of a Uniform set may get the number, and with it the name, of one that is gone. [DOC
+    /// virtual-machine-scale-sets-instance-ids] they may be reused; [UNK] when.
+    pub reuses_instance_ids: bool,
     /// Whether the max price of a scale set with instances can change. Contradictory: [ISS azure-libraries-for-java#908]
     /// any time; #903 and azure-cli#11822 MaxPriceChangeNotAllowed.
     pub max_price_can_change: bool,
@@ -136,6 +139,7 @@ impl Default for Options {
             price_status: 409,
             concurrent: Concurrent::Refused,
             flexible_takes_batches: true,
+            reuses_instance_ids: false,
             max_price_can_change: true,
             instances_inherit_tags: true,
             placement: Span::between(2_000, 6_000),

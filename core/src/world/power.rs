@@ -5,7 +5,7 @@ use super::instance::{Phase, Priority};
 use super::operation::OperationKind;
 use super::options::{Concurrent, NoCapacity};
 use super::refusal::Refusal;
-use super::scale_set::{ScaleSet, SetKey};
+use super::scale_set::{OrchestrationMode, ScaleSet, SetKey};
 use super::{Instance, Region, What};
 use std::sync::Arc;
 
@@ -107,15 +107,15 @@ fn effect(action: InstanceAction, instance: &Instance) -> Effect {
 }
 
 impl Region {
-    /// POST …/start of a scale set: the instances named, or all.
+    /// POST …/start of a scale set: the instances with these ids, or all.
     ///
     /// # Errors
     /// As `act_on_instances`.
-    pub fn start_instances(&mut self, rg: &str, set: &str, names: &[&str]) -> Result<u64, Refusal> {
-        self.act_on_instances(rg, set, InstanceAction::Start, names)
+    pub fn start_instances(&mut self, rg: &str, set: &str, ids: &[&str]) -> Result<u64, Refusal> {
+        self.act_on_instances(rg, set, InstanceAction::Start, ids)
     }
 
-    /// POST …/deallocate of a scale set: the instances named, or all.
+    /// POST …/deallocate of a scale set: the instances with these ids, or all.
     ///
     /// # Errors
     /// As `act_on_instances`.
@@ -123,12 +123,12 @@ impl Region {
         &mut self,
         rg: &str,
         set: &str,
-        names: &[&str],
+        ids: &[&str],
     ) -> Result<u64, Refusal> {
-        self.act_on_instances(rg, set, InstanceAction::Deallocate, names)
+        self.act_on_instances(rg, set, InstanceAction::Deallocate, ids)
     }
 
-    /// POST …/poweroff of a scale set: the instances named, or all.
+    /// POST …/poweroff of a scale set: the instances with these ids, or all.
     ///
     /// # Errors
     /// As `act_on_instances`.
@@ -136,22 +136,17 @@ impl Region {
         &mut self,
         rg: &str,
         set: &str,
-        names: &[&str],
+        ids: &[&str],
     ) -> Result<u64, Refusal> {
-        self.act_on_instances(rg, set, InstanceAction::PowerOff, names)
+        self.act_on_instances(rg, set, InstanceAction::PowerOff, ids)
     }
 
-    /// POST …/restart of a scale set: the instances named, or all.
+    /// POST …/restart of a scale set: the instances with these ids, or all.
     ///
     /// # Errors
     /// As `act_on_instances`.
-    pub fn restart_instances(
-        &mut self,
-        rg: &str,
-        set: &str,
-        names: &[&str],
-    ) -> Result<u64, Refusal> {
-        self.act_on_instances(rg, set, InstanceAction::Restart, names)
+    pub fn restart_instances(&mut self, rg: &str, set: &str, ids: &[&str]) -> Result<u64, Refusal> {
+        self.act_on_instances(rg, set, InstanceAction::Restart, ids)
     }
 
     /// POST …/start of one instance.
@@ -186,10 +181,10 @@ impl Region {
         self.act_on_instance(rg, instance, InstanceAction::Restart)
     }
 
-    /// An action on instances of a scale set by name; none named: on all that it can be done to. Occupies the set.
+    /// An action on instances of a scale set by their ids; none named: on all that it can be done to. Occupies the set.
     ///
     /// # Errors
-    /// 404 without the set; 400 for a name that is not its own; 409 while the set is deleted, while another operation runs,
+    /// 404 without the set; 400 for an id that is not its own; 409 while the set is deleted, while another operation runs,
     /// for a named instance that something else is at work on, for a restart of one that does not run, and (start) without
     /// capacity or with a max price below the market's.
     pub fn act_on_instances(
@@ -259,7 +254,7 @@ impl Region {
                 &set.name,
             ));
         }
-        if !self.options.flexible_takes_batches {
+        if set.mode == OrchestrationMode::Flexible && !self.options.flexible_takes_batches {
             return Err(Refusal::not_on_flexible(
                 &format!("{}.POST", action.as_str()),
                 &set.name,

@@ -5,7 +5,7 @@ use super::instance::{EvictionPolicy, Model, Priority};
 use super::operation::{Failure, Operation, OperationKind, Resize, Status};
 use super::options::Concurrent;
 use super::refusal::Refusal;
-use super::scale_set::{PriorityMix, ScaleSet, SetKey};
+use super::scale_set::{OrchestrationMode, PriorityMix, ScaleSet, SetKey};
 use super::{Region, What};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -27,6 +27,8 @@ pub enum Precondition {
 /// ([OSS autoscaler], az: both scale by sending location and sku alone).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SetChange {
+    /// `properties.orchestrationMode`; unset at creation: Flexible, which is not Azure's default; the wire fills that in.
+    pub mode: Option<OrchestrationMode>,
     /// `sku.capacity`. Only a request that carries it makes or takes instances.
     pub capacity: Option<u32>,
     /// `sku.name`; required at creation.

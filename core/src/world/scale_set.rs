@@ -1,4 +1,4 @@
-//! A Flexible scale set: the numbers Azure keeps of it, and the arithmetic of its priority mix.
+//! A scale set: the numbers Azure keeps of it, how it calls its instances, and the arithmetic of its priority mix.
 
 use super::instance::{Instance, Model, Phase, Priority};
 use super::operation::Failure;
@@ -67,6 +67,26 @@ impl PriorityMix {
     }
 }
 
+/// `properties.orchestrationMode`: what the instances of a scale set are to the rest of Azure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OrchestrationMode {
+    /// Virtual machines of their own, Spot and regular ones mixed; an instance's id is its name.
+    Flexible,
+    /// Numbered parts of the scale set, all of one priority; the number is the id.
+    Uniform,
+}
+
+impl OrchestrationMode {
+    /// Azure's word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Flexible => "Flexible",
+            Self::Uniform => "Uniform",
+        }
+    }
+}
+
 /// `properties.provisioningState` of a scale set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ProvisioningState {
@@ -103,6 +123,8 @@ pub struct ScaleSet {
     pub resource_group: String,
     /// As spelled at creation.
     pub name: String,
+    /// Fixed at creation [DOC].
+    pub mode: OrchestrationMode,
     /// `sku.capacity` as Azure reports it.
     pub capacity: u32,
     /// `None`: one priority for all.
@@ -125,6 +147,8 @@ pub struct ScaleSet {
     pub falls: Vec<u64>,
     /// Why it reads Failed: how its last operation ended.
     pub failure: Option<Failure>,
+    /// How many numbers a Uniform set has given to instances.
+    pub(crate) numbered: u64,
     pub(crate) operation: Option<u64>,
     pub(crate) creating: bool,
     pub(crate) deleting: bool,
@@ -150,12 +174,22 @@ impl ScaleSet {
         self.count(Instance::running)
     }
 
-    /// An instance by its name.
+    /// What requests call an instance: its name in a Flexible set, the number behind the set's name in a Uniform one [DOC
+    /// virtual-machine-scale-sets-instance-ids].
+    #[must_use]
+    pub fn instance_id<'a>(&self, name: &'a str) -> &'a str {
+        match self.mode {
+            OrchestrationMode::Flexible => name,
+            OrchestrationMode::Uniform => name.rsplit_once('_').map_or(name, |(_, id)| id),
+        }
+    }
+
+    /// An instance by its id.
     #[must_use]
     pub fn find(&self, id: &str) -> Option<&Instance> {
         self.instances
             .values()
-            .find(|i| i.name.eq_ignore_ascii_case(id))
+            .find(|i| self.instance_id(&i.name).eq_ignore_ascii_case(id))
     }
 
     fn count(&self, of: impl Fn(&Instance) -> bool) -> Split {

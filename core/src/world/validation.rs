@@ -6,10 +6,10 @@ use super::market::{REGIONAL_CORES, SPOT_CORES};
 use super::options::NoCapacity;
 use super::refusal::Refusal;
 use super::requests::{SetChange, first_model};
-use super::scale_set::{Change, ScaleSet, Split};
+use super::scale_set::{Change, OrchestrationMode, ScaleSet, Split};
 use std::sync::Arc;
 
-/// [DOC] a Flexible scale set holds a thousand instances.
+/// [DOC] a scale set holds a thousand instances.
 const LARGEST: u32 = 1_000;
 
 impl Region {
@@ -31,7 +31,8 @@ impl Region {
         self.sold(&vm_size, priority)?;
         let capacity = change.capacity.unwrap_or(0);
         sizeable(capacity)?;
-        mixable(change, priority)?;
+        let mode = change.mode.unwrap_or(OrchestrationMode::Flexible);
+        mixable(change, mode, priority)?;
         if change.max_price.is_some() && priority == Priority::Regular {
             let message = "Max price is supported only for Azure Spot Virtual Machines.";
             return Err(Refusal::new(
@@ -55,6 +56,7 @@ impl Region {
         Ok(ScaleSet {
             resource_group: resource_group.to_owned(),
             name: name.to_owned(),
+            mode,
             capacity,
             mix: change.mix,
             priority,
@@ -65,6 +67,7 @@ impl Region {
             created: self.now(),
             instances: std::collections::BTreeMap::new(),
             falls: Vec::new(),
+            numbered: 0,
             operation: None,
             creating: true,
             deleting: false,
@@ -79,6 +82,9 @@ impl Region {
         change: &SetChange,
     ) -> Result<ScaleSet, Refusal> {
         let mut set = current.clone();
+        if change.mode.is_some_and(|mode| mode != set.mode) {
+            return Err(fixed("orchestrationMode"));
+        }
         if let Some(wanted) = change.priority.filter(|p| *p != set.priority) {
             // [ISS ansible-collections/azure#2000]
             let message = format!(
@@ -100,7 +106,7 @@ impl Region {
             }
             set.zones = zones.clone();
         }
-        mixable(change, set.priority)?;
+        mixable(change, set.mode, set.priority)?;
         if let Some(mix) = change.mix {
             set.mix = Some(mix);
         }
@@ -277,8 +283,13 @@ fn sizeable(capacity: u32) -> Result<(), Refusal> {
     Err(Refusal::new(400, "InvalidParameter", message).at("sku.capacity"))
 }
 
-fn mixable(change: &SetChange, priority: Priority) -> Result<(), Refusal> {
+fn mixable(change: &SetChange, mode: OrchestrationMode, priority: Priority) -> Result<(), Refusal> {
     let Some(mix) = change.mix else { return Ok(()) };
+    if mode == OrchestrationMode::Uniform {
+        // [DOC orchestration-modes] instances of a Uniform set have one priority; the words are ours.
+        let message = "Priority mix policy is supported only for Virtual Machine Scale Sets with orchestration mode Flexible.";
+        return Err(Refusal::new(400, "InvalidParameter", message).at("priorityMixPolicy"));
+    }
     if priority == Priority::Regular {
         let message =
             "Priority mix policy requires the priority of the virtual machine profile to be Spot.";

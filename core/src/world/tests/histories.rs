@@ -24,6 +24,7 @@ fn reading(chance: &mut Chance) -> Options {
             chance,
             &[NoCapacity::Synchronous, NoCapacity::InsideOperation],
         ),
+        reuses_instance_ids: any(chance, &[true, false]),
         flexible_takes_batches: any(chance, &[true, true, false]),
         concurrent: any(chance, &[Concurrent::Refused, Concurrent::Preempts]),
         operation_waits_for_instances: any(chance, &[true, false]),
@@ -32,23 +33,28 @@ fn reading(chance: &mut Chance) -> Options {
     }
 }
 
-fn step(region: &mut Region, chance: &mut Chance, policy: EvictionPolicy) {
+fn step(region: &mut Region, chance: &mut Chance, policy: EvictionPolicy, mode: OrchestrationMode) {
     let n = chance.below(12) as u32;
     let names: Vec<String> = region
         .set(RG, "render")
         .map_or_else(Vec::new, |s| s.instances.keys().cloned().collect());
+    let id = |region: &Region, name: &str| set(region).instance_id(name).to_owned();
     match chance.below(12) {
         0 => {
+            let mix = pool(n, n.min(2)).mix;
             let change = SetChange {
+                mode: Some(mode),
+                mix: mix.filter(|_| mode == OrchestrationMode::Flexible),
                 eviction_policy: Some(policy),
-                ..pool(n, n.min(2))
+                ..pool(n, 0)
             };
             drop(region.put(RG, "render", &change, Precondition::None));
         }
         1 => drop(region.patch(RG, "render", &capacity(n), Precondition::None)),
         2 => drop(region.evict_some(RG, "render", n as usize)),
         3 if !names.is_empty() => {
-            drop(region.delete_instances(RG, "render", &[&any(chance, &names)]))
+            let id = id(region, &any(chance, &names));
+            drop(region.delete_instances(RG, "render", &[&id]))
         }
         4 if !names.is_empty() => drop(region.delete_instance(RG, &any(chance, &names))),
         5 if !names.is_empty() => drop(region.simulate_eviction(RG, &any(chance, &names))),
@@ -71,8 +77,8 @@ fn step(region: &mut Region, chance: &mut Chance, policy: EvictionPolicy) {
         9 if n < 3 => drop(region.deallocate_instances(RG, "render", &[])),
         9 => drop(region.start_instances(RG, "render", &[])),
         10 if !names.is_empty() => {
-            let name = any(chance, &names);
-            drop(region.start_instances(RG, "render", &[&name]));
+            let id = id(region, &any(chance, &names));
+            drop(region.start_instances(RG, "render", &[&id]));
         }
         7 if n == 0 => drop(region.delete_set(RG, "render", Precondition::None)),
         _ => region.advance(region.now() + chance.below(90_000)),
@@ -92,6 +98,13 @@ fn consistent(region: &Region, seed: u64) {
         holding.count() <= region.sets.len(),
         "seed {seed}: one write at a time"
     );
+    for set in region.sets.values() {
+        let one_priority = set.alive().regular == 0 || set.alive().spot == 0;
+        assert!(
+            set.mode == OrchestrationMode::Flexible || one_priority,
+            "seed {seed}: two priorities in a Uniform set"
+        );
+    }
     for instance in region.sets.values().flat_map(|s| s.instances.values()) {
         let evicted = matches!(
             instance.phase,
@@ -121,8 +134,12 @@ fn every_history_stays_consistent_and_comes_to_rest() {
             &mut chance,
             &[EvictionPolicy::Delete, EvictionPolicy::Deallocate],
         );
+        let mode = any(
+            &mut chance,
+            &[OrchestrationMode::Flexible, OrchestrationMode::Uniform],
+        );
         for _ in 0..60 {
-            step(&mut region, &mut chance, policy);
+            step(&mut region, &mut chance, policy, mode);
             consistent(&region, seed);
         }
         rest(&mut region);

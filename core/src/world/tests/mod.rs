@@ -5,6 +5,7 @@ mod histories;
 mod life;
 mod power;
 mod refusals;
+mod uniform;
 
 use super::*;
 use std::collections::BTreeSet;
