@@ -33,7 +33,9 @@ fn random_histories_keep_the_laws_and_reach_what_is_reachable() {
         )
     });
     println!(
-        "{count} histories: {} looks ({} lied to), {} writes ({} lost or unanswered, {} put off), {} evictions, {} restarts, {} instances stopped or deleted by others, {} crashes; {:.1} s",
+        "{count} histories ({} of Uniform sets, {} under the eviction policy Deallocate): {} looks ({} lied to), {} writes ({} lost or unanswered, {} put off), {} evictions, {} restarts, {} instances stopped or deleted by others, {} crashes; {:.1} s",
+        sum.uniform,
+        sum.deallocate,
         sum.looks,
         sum.lies,
         sum.writes,
@@ -70,6 +72,8 @@ fn run(half: u64, count: u64) -> (Tale, Vec<(u64, String)>) {
 }
 
 fn add(sum: &mut Tale, tale: &Tale) {
+    sum.uniform += tale.uniform;
+    sum.deallocate += tale.deallocate;
     sum.looks += tale.looks;
     sum.lies += tale.lies;
     sum.writes += tale.writes;

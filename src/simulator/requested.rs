@@ -3,7 +3,7 @@
 use super::documents::remove;
 use super::wire::Reply;
 use serde_json::{Value, json};
-use spotpool_core::world::{EvictionPolicy, Priority, PriorityMix, SetChange};
+use spotpool_core::world::{EvictionPolicy, OrchestrationMode, Priority, PriorityMix, SetChange};
 
 /// The part of a PUT or PATCH body that the world understands. `before` and `after` are the stored document without and
 /// with the body.
@@ -47,6 +47,18 @@ pub fn change(body: &Value, before: Option<&Value>, after: &Value) -> Result<Set
         ),
     };
     Ok(SetChange {
+        mode: text(body, "/properties/orchestrationMode")?
+            .map(|mode| {
+                named(
+                    "orchestrationMode",
+                    &mode,
+                    &[
+                        ("Flexible", OrchestrationMode::Flexible),
+                        ("Uniform", OrchestrationMode::Uniform),
+                    ],
+                )
+            })
+            .transpose()?,
         capacity,
         vm_size: text(body, "/sku/name")?,
         mix,

@@ -47,6 +47,85 @@ async fn die_in_it(machine: &mut Machine, what: &str) -> Result<()> {
     machine.start_controller().await
 }
 
+async fn sweep(moments: &[(&'static str, &'static str, Moment)], base: &str) -> Result<()> {
+    let mut machine = Machine::start(Settings::default()).await?;
+    for (nth, (method, part, moment)) in moments.iter().enumerate() {
+        let name = format!("{base}-{nth}");
+        let what = format!("{method} …{part} {moment:?}");
+        let pool = manifest(&name, 4, 1);
+        match base {
+            "create" => {
+                hold(&machine, method, part, *moment).await?;
+                machine.apply(&pool).await?;
+                die_in_it(&mut machine, &what).await?;
+                machine.until_as_declared(&name, 4, 1).await?;
+                assert_eq!(
+                    machine.azure.created(&name).await?,
+                    5,
+                    "{what}: nothing doubled"
+                );
+            }
+            "scale" => {
+                machine.apply(&pool).await?;
+                machine.until_as_declared(&name, 4, 1).await?;
+                hold(&machine, method, part, *moment).await?;
+                machine
+                    .kubectl(&["scale", &format!("spotpool/{name}"), "--replicas=7"])
+                    .await?;
+                die_in_it(&mut machine, &what).await?;
+                machine.until_as_declared(&name, 7, 1).await?;
+                assert_eq!(
+                    machine.azure.created(&name).await?,
+                    8,
+                    "{what}: nothing doubled"
+                );
+            }
+            _ => {
+                machine.apply(&pool).await?;
+                machine.until_as_declared(&name, 4, 1).await?;
+                hold(&machine, method, part, *moment).await?;
+                machine.azure.evict(&name, 2).await?;
+                die_in_it(&mut machine, &what).await?;
+                machine
+                    .until(&name, "the evicted ones are replaced", SOON, |_, set| {
+                        set.running("Spot") == 4 && set.held() == 5
+                    })
+                    .await?;
+                machine.until_as_declared(&name, 4, 1).await?;
+                assert_eq!(
+                    machine.azure.created(&name).await?,
+                    7,
+                    "{what}: nothing doubled"
+                );
+            }
+        }
+        machine.azure.clear_faults().await?;
+        let sets = machine.azure.state().await?["scaleSets"]
+            .as_array()
+            .map_or(0, Vec::len);
+        assert_eq!(sets, 1, "{what}: one scale set");
+        machine
+            .kubectl(&["delete", "spotpool", &name, "--timeout=60s"])
+            .await?;
+    }
+    Ok(())
+}
+
+const SET: &str = "virtualMachineScaleSets/";
+const LIST: &str = "virtualMachines?";
+
+/// Each kind of call that such a change takes, before and after; the write that makes it is `write`.
+fn around(write: &'static str) -> [(&'static str, &'static str, Moment); 6] {
+    [
+        ("GET", SET, Moment::Before),
+        ("GET", SET, Moment::After),
+        ("GET", LIST, Moment::Before),
+        ("GET", LIST, Moment::After),
+        (write, SET, Moment::Before),
+        (write, SET, Moment::After),
+    ]
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_around_each_call_of_a_create_it_creates_once() -> Result<()> {
     sweep(&around("PUT"), "create").await

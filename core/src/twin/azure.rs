@@ -56,6 +56,15 @@ impl Twin {
         }
     }
 
+    /// What requests call instances: by name, or in a Uniform set by number.
+    fn ids<'a>(&self, instances: &'a [InstanceName]) -> Vec<&'a str> {
+        let name = |one: &'a InstanceName| match self.mode {
+            world::OrchestrationMode::Flexible => one.as_str(),
+            world::OrchestrationMode::Uniform => one.as_str().rsplit('_').next().unwrap_or(""),
+        };
+        instances.iter().map(name).collect()
+    }
+
     /// Azure's side of an action.
     pub(super) fn apply(&mut self, action: &Action) -> Answer {
         use world::{Precondition, PriorityMix, SetChange};
@@ -75,7 +84,11 @@ impl Twin {
                 .map(|(key, value)| (key.to_owned(), value.to_owned()))
                 .collect()
         };
-        let mix = |base| Some(PriorityMix { base, percent: 0 });
+        let mode = self.mode;
+        let mix = |base| {
+            let mixed = mode == world::OrchestrationMode::Flexible;
+            mixed.then_some(PriorityMix { base, percent: 0 })
+        };
         let result = match action {
             Action::Create {
                 capacity,
@@ -84,6 +97,7 @@ impl Twin {
                 model,
             } => {
                 let change = SetChange {
+                    mode: Some(mode),
                     capacity: Some(*capacity),
                     vm_size: Some(vm_size.as_str().to_owned()),
                     mix: mix(*base),
@@ -128,12 +142,12 @@ impl Twin {
                     .map(|accepted| Some(accepted.operation))
             }
             Action::Replace { instances, .. } => {
-                let names: Vec<&str> = instances.iter().map(InstanceName::as_str).collect();
-                self.region.delete_instances(group, name, &names).map(Some)
+                let ids = self.ids(instances);
+                self.region.delete_instances(group, name, &ids).map(Some)
             }
             Action::Restart { instances, .. } => {
-                let names: Vec<&str> = instances.iter().map(InstanceName::as_str).collect();
-                self.region.start_instances(group, name, &names).map(Some)
+                let ids = self.ids(instances);
+                self.region.start_instances(group, name, &ids).map(Some)
             }
             Action::Remove { .. } => self.region.delete_set(group, name, Precondition::None),
         };

@@ -8,8 +8,8 @@ use crate::laws::{Broken, Law};
 use crate::planner::{Action, Eviction};
 use crate::units::{Millis, VmSize};
 use crate::world::{
-    CapacityFalls, CapacityWrite, Options, Precondition, Priority, Region, SPOT_CORES, SetChange,
-    Span, splitmix64,
+    CapacityFalls, CapacityWrite, Options, OrchestrationMode, Precondition, Priority, Region,
+    SPOT_CORES, SetChange, Span, splitmix64,
 };
 
 const MINUTE: u64 = 60_000;
@@ -52,6 +52,10 @@ pub struct Tale {
     pub crashes: u64,
     /// Evictions.
     pub evictions: u64,
+    /// 1 if its scale set is Uniform.
+    pub uniform: u64,
+    /// 1 if its evicted instances are deallocated.
+    pub deallocate: u64,
     /// The first law that broke, if one did.
     pub broken: Option<Broken>,
     /// What happened, when it was asked for.
@@ -99,6 +103,16 @@ fn live(seed: u64, planner: Planner<'_>, aloud: bool) -> Tale {
         dice.one_of(&[Forever::FirstSizeGone, Forever::NoSpotQuota])
     };
     let mut twin = Twin::new(Region::new(seed, options(&mut dice)), pool(&mut dice));
+    if dice.percent(20) {
+        // One priority, and one size.
+        twin.mode = OrchestrationMode::Uniform;
+        twin.desired.regular = 0;
+        if forever != Forever::FirstSizeGone {
+            twin.desired.vm_sizes.truncate(1);
+        }
+        tale.uniform = 1;
+    }
+    tale.deallocate = u64::from(twin.desired.eviction != Eviction::Delete);
     twin.story = aloud.then(|| vec![format!("{forever:?} {:?}", twin.region.options)]);
     let foreign = dice.percent(4).then(|| occupy(&mut twin));
     let mut next_event = 30_000 + dice.below(200_000);
@@ -228,10 +242,14 @@ fn pool(dice: &mut Dice) -> crate::planner::Desired {
 /// Something that is not ours to decide.
 fn happen(twin: &mut Twin, dice: &mut Dice, tale: &mut Tale) {
     match dice.below(11) {
-        0 | 1 => twin.edit(
-            u32::try_from(dice.below(4)).unwrap_or(0),
-            u32::try_from(dice.below(9)).unwrap_or(0),
-        ),
+        0 | 1 => {
+            let (regular, spot) = (dice.below(4), dice.below(9));
+            let regular = match twin.mode {
+                OrchestrationMode::Flexible => u32::try_from(regular).unwrap_or(0),
+                OrchestrationMode::Uniform => 0,
+            };
+            twin.edit(regular, u32::try_from(spot).unwrap_or(0));
+        }
         2 => crash(twin, dice, tale),
         3 => another_hand(twin, dice),
         4 => {

@@ -83,6 +83,8 @@ pub struct Twin {
     pub region: world::Region,
     /// What is wanted.
     pub desired: Desired,
+    /// Which kind of scale set the pool has.
+    pub mode: world::OrchestrationMode,
     /// What the controller remembers.
     pub memory: Memory,
     /// What was decided and not yet done, with the declaration it was decided on.
@@ -117,6 +119,7 @@ impl Twin {
         Self {
             region,
             desired,
+            mode: world::OrchestrationMode::Flexible,
             memory: Memory::default(),
             pending: None,
             next_look,
