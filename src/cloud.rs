@@ -11,14 +11,43 @@ pub trait Cloud: Send + Sync + 'static {
     /// All of one pool, read now: how our unfinished operation ended (at most one poll), then the set, then its instances. 2 or 3 reads.
     ///
     /// The order is part of the contract: a write guarded by the set's ETag then also guards the list.
-    /// Never fails: what could not be read is `Seen::Unknown` with its reason.
-    async fn look(&self, pool: &PoolRef, unfinished: Option<&OperationRef>) -> Look;
+    /// Never fails: what could not be read is `Seen::Unknown` with its reason. What the cloud's limits do not bear now is not asked
+    /// (`Blind::HeldBack`): the more urgent goes first.
+    async fn look(
+        &self,
+        pool: &PoolRef,
+        unfinished: Option<&OperationRef>,
+        urgency: Urgency,
+    ) -> Look;
 
-    /// Carries out one action; absolute, guarded, or idempotent by name. "No" and "no answer" are answers, not errors.
-    async fn act(&self, pool: &PoolRef, shape: &Shape, action: &Action) -> Receipt;
+    /// Carries out one action; absolute, guarded, or idempotent by name. "No" and "no answer" are answers, not errors; "not now" is
+    /// `Answer::Later`, and nothing was done.
+    async fn act(
+        &self,
+        pool: &PoolRef,
+        shape: &Shape,
+        action: &Action,
+        urgency: Urgency,
+    ) -> Receipt;
 
     /// Calls made so far, for metrics.
     fn calls(&self) -> Calls;
+
+    /// What is left of the cloud's limits on calls, for metrics.
+    fn remaining(&self) -> Vec<Remaining>;
+}
+
+/// Who goes first when the cloud's limits do not bear all calls at once: the first is the most urgent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Urgency {
+    /// Brings back what was lost.
+    Rescue,
+    /// Brings about what is declared.
+    Change,
+    /// Takes away what is no longer declared.
+    Tidying,
+    /// Only looks.
+    Looking,
 }
 
 /// Where a pool's scale set is, and whose it must be.
@@ -186,4 +215,17 @@ pub struct Calls {
     pub deletes: u64,
     /// Answers 429.
     pub throttled: u64,
+    /// Not made, so as not to be answered 429.
+    pub held_back: u64,
+}
+
+/// What is left of one limit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remaining {
+    /// Azure subscription id; empty for what belongs to none.
+    pub subscription: String,
+    /// As the cloud calls it.
+    pub bucket: String,
+    /// So many calls may be made at once.
+    pub tokens: u32,
 }

@@ -194,6 +194,7 @@ pub(super) fn answer(error: &CallError, creates: bool, now: Timestamp) -> Answer
     let arm = match error {
         CallError::Arm(arm) => arm,
         CallError::NoLogin(_) => return Answer::Later(now + LOGIN_WAIT),
+        CallError::HeldBack { until } => return Answer::Later(*until),
         // `NotSent` too: it does not happen with requests of ours, and if it does, a look settles it.
         CallError::NotSent { .. } | CallError::NoAnswer { .. } | CallError::Unreadable { .. } => {
             return Answer::Unclear;
@@ -216,6 +217,7 @@ pub(super) fn blind(error: &CallError, now: Timestamp) -> Blind {
     let fact = error.to_string();
     match error {
         CallError::NoLogin(LoginError::Invalid { .. }) => Blind::CredentialsInvalid { fact },
+        CallError::HeldBack { until } => Blind::HeldBack { until: *until },
         CallError::NoLogin(LoginError::Unreachable { .. })
         | CallError::NotSent { .. }
         | CallError::NoAnswer { .. }
@@ -238,6 +240,12 @@ pub(super) fn outcome(error: &ArmError) -> Option<Outcome> {
         Meaning::Refused(kind) => Some(Outcome::Failed(refusal(kind, error))),
         _ => Some(Outcome::Failed(refusal(RefusalKind::Unexplained, error))),
     }
+}
+
+/// For how long an error forbids to ask again, if it does.
+pub(super) fn closes_for(error: &ArmError) -> Option<Millis> {
+    let throttled = (error.status == 429).then_some(THROTTLED_WAIT);
+    error.retry_after.or(throttled)
 }
 
 pub(super) fn throttled_until(error: &ArmError, now: Timestamp) -> Timestamp {

@@ -7,10 +7,11 @@
 //!
 //! azure_mgmt_compute builds requests and follows pages; login, deadlines, errors and operations are ours (crates.md says why).
 //! Its builders are only ever used by `.send()`: awaited, they would send the PUT again as their way of polling. Nothing is retried:
-//! what failed, the controller sees on its next look.
+//! what failed, the controller sees on its next look. What Azure's limits do not bear is not sent ([`budget`]).
 
 mod arm_error;
 mod bodies;
+mod budget;
 mod credential;
 mod errors;
 mod instances;
@@ -39,19 +40,21 @@ use http::HeaderMap;
 use reqwest::Url;
 use serde_json::Value;
 use spotpool_core::planner::{
-    Action, Answer, Blind, Instance, Observed, Outcome, Provisioning, ScaleSet,
+    Action, Answer, Blind, Instance, Observed, Provisioning, ScaleSet,
 };
 use spotpool_core::units::{Etag, Seen, Timestamp};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::cloud::{Calls, Cloud, Look, OperationRef, PoolRef, Receipt, Shape};
+use crate::cloud::{
+    Calls, Cloud, Look, OperationRef, PoolRef, Receipt, Remaining, Shape, Urgency,
+};
 use credential::{Env, Login};
 use operation::Progress;
 use options::{Reach, check, is_loopback};
 use policies::{StripNulls, Tap};
-use transport::Transport;
+use transport::{Lane, Transport};
 
 /// The pages of one list may take as long as this many calls.
 const PAGES_DEADLINES: u32 = 4;
@@ -60,7 +63,6 @@ const PAGES_DEADLINES: u32 = 4;
 pub struct Azure {
     transport: Arc<Transport>,
     endpoint: Url,
-    client: Client,
     deadline: Duration,
     now: Now,
 }
@@ -113,11 +115,9 @@ impl Azure {
             options.deadline,
             options.now.clone(),
         ));
-        let client = client(&transport, &options.endpoint, Arc::new(StripNulls));
         Self {
             transport,
             endpoint: options.endpoint,
-            client,
             deadline: options.deadline,
             now: options.now,
         }
@@ -127,9 +127,32 @@ impl Azure {
         (self.now)()
     }
 
+    /// A client of the crate over our transport, for calls of one urgency and with one policy of ours. It holds no connections; those
+    /// belong to the transport.
+    fn client(&self, urgency: Urgency, policy: Arc<dyn ac::Policy>) -> Client {
+        let lane = Lane {
+            transport: self.transport.clone(),
+            urgency,
+        };
+        let options = ac::ClientOptions::new(ac::TransportOptions::new(Arc::new(lane)))
+            .retry(ac::RetryOptions::none())
+            .per_retry_policies(vec![policy]);
+        Client::new(
+            self.endpoint.clone(),
+            Arc::new(Placeholder),
+            vec!["placeholder".to_owned()],
+            options,
+        )
+    }
+
     /// The scale set as JSON, with its `ETag` header.
-    async fn fetch(&self, pool: &PoolRef) -> Result<(Vec<u8>, Option<String>), CallError> {
-        let sets = self.client.virtual_machine_scale_sets_client();
+    async fn fetch(
+        &self,
+        pool: &PoolRef,
+        urgency: Urgency,
+    ) -> Result<(Vec<u8>, Option<String>), CallError> {
+        let client = self.client(urgency, Arc::new(StripNulls));
+        let sets = client.virtual_machine_scale_sets_client();
         let answer = sets
             .get(&pool.resource_group, &pool.scale_set, &pool.subscription)
             .send()
@@ -140,23 +163,27 @@ impl Azure {
         Ok((body.collect().await?.to_vec(), etag))
     }
 
-    /// How our operation is going: how it ended, or what to keep asking about.
-    async fn ask(
-        &self,
-        operation: Option<&OperationRef>,
-    ) -> Option<(Option<Outcome>, Option<OperationRef>)> {
-        Some(
-            match operation::poll(&self.transport, operation?, || self.now()).await {
-                Progress::Running(operation) => (None, Some(operation)),
-                Progress::Ended(outcome) => (outcome, None),
-            },
-        )
+    /// How our operation is going: how it ended, or what to keep asking about. Asked once, and not before its time.
+    async fn ask(&self, operation: Option<&OperationRef>, urgency: Urgency) -> Progress {
+        match operation {
+            None => Progress::Ended(None),
+            Some(operation) if operation.not_before > self.now() => {
+                Progress::NotAsked(operation.clone())
+            }
+            Some(operation) => {
+                operation::poll(&self.transport, operation, urgency, || self.now()).await
+            }
+        }
     }
 
-    async fn look_at_instances(&self, pool: &PoolRef) -> Seen<Vec<Instance>, Blind> {
+    async fn look_at_instances(
+        &self,
+        pool: &PoolRef,
+        urgency: Urgency,
+    ) -> Seen<Vec<Instance>, Blind> {
         let at = self.now();
         let tap = Tap::default();
-        let client = client(&self.transport, &self.endpoint, Arc::new(tap.clone()));
+        let client = self.client(urgency, Arc::new(tap.clone()));
         // Every page has its own deadline; together they must not hold up the pool for an hour.
         let whole = self.deadline.saturating_mul(PAGES_DEADLINES);
         let list = tokio::time::timeout(whole, instances::list(&client, &tap, pool)).await;
@@ -170,9 +197,13 @@ impl Azure {
         }
     }
 
-    async fn look_at_set(&self, pool: &PoolRef) -> Seen<Option<ScaleSet>, Blind> {
+    async fn look_at_set(
+        &self,
+        pool: &PoolRef,
+        urgency: Urgency,
+    ) -> Seen<Option<ScaleSet>, Blind> {
         let at = self.now();
-        match self.fetch(pool).await {
+        match self.fetch(pool, urgency).await {
             Ok((body, etag)) => match scale_set::read(&body, etag.as_deref()) {
                 Ok(set) => Seen::Known {
                     value: Some(set),
@@ -191,8 +222,10 @@ impl Azure {
         pool: &PoolRef,
         shape: &Shape,
         action: &Action,
+        urgency: Urgency,
     ) -> Result<Accepted, Declined> {
-        let sets = self.client.virtual_machine_scale_sets_client();
+        let client = self.client(urgency, Arc::new(StripNulls));
+        let sets = client.virtual_machine_scale_sets_client();
         let (group, name, subscription) =
             (&pool.resource_group, &pool.scale_set, &pool.subscription);
         let answer = match action {
@@ -232,7 +265,7 @@ impl Azure {
             }
             Action::Reshape { base, model, guard } => {
                 // PATCH replaces all tags at once: what others have put on must be read first, and from the very version that the guard names.
-                let there = self.tags_of(pool, guard.etag()).await?;
+                let there = self.tags_of(pool, guard.etag(), urgency).await?;
                 let tags = tags::merged(&there, &shape.tags, &pool.owner, model, self.now());
                 let body = bodies::reshape(shape, *base, &tags);
                 sets.update(group, name, body, subscription)
@@ -253,7 +286,7 @@ impl Azure {
                     .into_raw_response()
             }
             Action::Restart { instances, .. } => {
-                return Ok(restart::start(&self.client, pool, instances).await?);
+                return Ok(restart::start(&client, pool, instances).await?);
             }
             Action::Remove { .. } => sets
                 .delete(group, name, subscription)
@@ -268,8 +301,9 @@ impl Azure {
         &self,
         pool: &PoolRef,
         guarded: &Etag,
+        urgency: Urgency,
     ) -> Result<std::collections::BTreeMap<String, String>, Declined> {
-        let (body, header) = self.fetch(pool).await?;
+        let (body, header) = self.fetch(pool, urgency).await?;
         let set: Value = serde_json::from_slice(&body).map_err(|error| CallError::Unreadable {
             fact: error.to_string(),
         })?;
@@ -286,21 +320,30 @@ impl Azure {
 
 #[async_trait]
 impl Cloud for Azure {
-    async fn look(&self, pool: &PoolRef, unfinished: Option<&OperationRef>) -> Look {
-        let due = unfinished.is_some_and(|operation| operation.not_before <= self.now());
-        let (mut outcome, mut unfinished) = self
-            .ask(unfinished.filter(|_| due))
-            .await
-            .unwrap_or((None, unfinished.cloned()));
-        let set = self.look_at_set(pool).await;
-        let failed = matches!(&set, Seen::Known { value: Some(set), .. } if set.state == Provisioning::Failed);
-        if failed && !due {
-            // Only the operation says why, and whoever sees the failure must see the reason with it. Still one poll a look, which Azure's buckets bear.
-            (outcome, unfinished) = self.ask(unfinished.as_ref()).await.unwrap_or((None, None));
+    async fn look(
+        &self,
+        pool: &PoolRef,
+        unfinished: Option<&OperationRef>,
+        urgency: Urgency,
+    ) -> Look {
+        let progress = self.ask(unfinished, urgency).await;
+        let mut set = self.look_at_set(pool, urgency).await;
+        if matches!(progress, Progress::NotAsked(_))
+            && let Seen::Known {
+                value: Some(set), ..
+            } = &mut set
+            && set.state == Provisioning::Failed
+        {
+            // Only the operation says why, and whoever sees the failure must see the reason with it: until it may be asked, it is not over.
+            set.state = Provisioning::Busy;
         }
         let instances = match &set {
-            Seen::Known { value: Some(_), .. } => self.look_at_instances(pool).await,
+            Seen::Known { value: Some(_), .. } => self.look_at_instances(pool, urgency).await,
             Seen::Known { value: None, .. } | Seen::Unknown(_) => Seen::Unknown(Blind::NotAsked),
+        };
+        let (outcome, unfinished) = match progress {
+            Progress::Ended(outcome) => (outcome, None),
+            Progress::Running(operation) | Progress::NotAsked(operation) => (None, Some(operation)),
         };
         Look {
             observed: Observed {
@@ -312,8 +355,14 @@ impl Cloud for Azure {
         }
     }
 
-    async fn act(&self, pool: &PoolRef, shape: &Shape, action: &Action) -> Receipt {
-        match self.send(pool, shape, action).await {
+    async fn act(
+        &self,
+        pool: &PoolRef,
+        shape: &Shape,
+        action: &Action,
+        urgency: Urgency,
+    ) -> Receipt {
+        match self.send(pool, shape, action, urgency).await {
             Ok(Accepted { status, headers }) => {
                 let request_id = arm_error::request_id(&headers);
                 let operation = operation::started(&self.transport, &headers, self.now());
@@ -350,6 +399,10 @@ impl Cloud for Azure {
 
     fn calls(&self) -> Calls {
         self.transport.calls()
+    }
+
+    fn remaining(&self) -> Vec<Remaining> {
+        self.transport.remaining()
     }
 }
 
@@ -393,19 +446,6 @@ impl From<ac::Error> for Declined {
     fn from(error: ac::Error) -> Self {
         Self::By(error.into())
     }
-}
-
-/// A client of the crate over our transport, with one policy of ours. It holds no connections; those belong to the transport.
-fn client(transport: &Arc<Transport>, endpoint: &Url, policy: Arc<dyn ac::Policy>) -> Client {
-    let options = ac::ClientOptions::new(ac::TransportOptions::new(transport.clone()))
-        .retry(ac::RetryOptions::none())
-        .per_retry_policies(vec![policy]);
-    Client::new(
-        endpoint.clone(),
-        Arc::new(Placeholder),
-        vec!["placeholder".to_owned()],
-        options,
-    )
 }
 
 /// What the crate puts on instead of a token; the transport replaces it (see there).

@@ -13,7 +13,7 @@ use spotpool_core::units::{Millis, Timestamp};
 use super::arm_error::{self, ArmError};
 use super::errors;
 use super::transport::{CallError, Transport};
-use crate::cloud::OperationRef;
+use crate::cloud::{OperationRef, Urgency};
 
 /// Compute refills 15 polls a minute for each operation (azure.md §5): asking more often is asking to be throttled.
 const PACE: Millis = Millis::seconds(5);
@@ -23,6 +23,8 @@ const PACE: Millis = Millis::seconds(5);
 pub(super) enum Progress {
     /// Ask again, no earlier than the reference says.
     Running(OperationRef),
+    /// Not asked: too early, or Azure's limits do not bear it. No earlier than the reference says.
+    NotAsked(OperationRef),
     /// Over; `None` when Azure no longer knows it, or it says nothing about what we asked for.
     Ended(Option<Outcome>),
 }
@@ -52,19 +54,19 @@ pub(super) fn started(
 pub(super) async fn poll(
     transport: &Transport,
     operation: &OperationRef,
+    urgency: Urgency,
     now: impl Fn() -> Timestamp,
 ) -> Progress {
     let Some(url) = transport.resolve(&operation.url) else {
         return Progress::Ended(None);
     };
-    let again = |not_before| {
-        Progress::Running(OperationRef {
-            url: operation.url.clone(),
-            not_before,
-        })
+    let at = |not_before| OperationRef {
+        url: operation.url.clone(),
+        not_before,
     };
+    let again = |not_before| Progress::Running(at(not_before));
     match transport
-        .exchange(Method::GET, &url, HeaderMap::new(), Bytes::new())
+        .exchange(Method::GET, &url, HeaderMap::new(), Bytes::new(), urgency)
         .await
     {
         Ok(answer) => match read(&answer) {
@@ -72,9 +74,10 @@ pub(super) async fn poll(
             Reading::Running => again(later(answer.headers(), now())),
             Reading::Garbled => again(now() + PACE),
         },
+        Err(CallError::HeldBack { until }) => Progress::NotAsked(at(until)),
         Err(error) => match cannot_be_read(&error) {
             true => Progress::Ended(None),
-            false => again(now() + wait_after(&error)),
+            false => again(wait_after(&error, now())),
         },
     }
 }
@@ -140,14 +143,17 @@ fn cannot_be_read(error: &CallError) -> bool {
                 && !matches!(arm.status, 401 | 408 | 429)
         }
         CallError::NotSent { .. } => true,
-        CallError::NoLogin(_) | CallError::NoAnswer { .. } | CallError::Unreadable { .. } => false,
+        CallError::NoLogin(_)
+        | CallError::HeldBack { .. }
+        | CallError::NoAnswer { .. }
+        | CallError::Unreadable { .. } => false,
     }
 }
 
-fn wait_after(error: &CallError) -> Millis {
+fn wait_after(error: &CallError, now: Timestamp) -> Timestamp {
     match error {
-        CallError::Arm(arm) => arm.retry_after.unwrap_or(PACE).max(PACE),
-        _ => PACE,
+        CallError::Arm(arm) => now + arm.retry_after.unwrap_or(PACE).max(PACE),
+        _ => now + PACE,
     }
 }
 

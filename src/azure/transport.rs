@@ -1,7 +1,8 @@
 //! Every call to Azure goes through here, and only to Azure: guarded by host, signed, bounded in time, counted, logged.
 //!
 //! In: requests of azure_mgmt_compute (as its [`HttpClient`](ac::HttpClient)) and of the operation poller. Out: complete
-//! answers, or a [`CallError`] that says whether the request may have arrived. No retries: the controller looks again.
+//! answers, or a [`CallError`] that says whether the request may have arrived. No retries: the controller looks again. What Azure's
+//! limits do not bear ([`Budget`]) is not sent at all.
 //!
 //! The bearer token is put on here and nowhere above, after the host was checked: azure_core 0.21 prints the `authorization`
 //! header of every request at log level debug (it redacts all headers but that one), so it gets a placeholder.
@@ -13,15 +14,17 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use reqwest::Url;
 use std::fmt;
-use std::sync::Arc;
+use spotpool_core::units::Timestamp;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::Now;
 use super::arm_error::{ArmError, one_line};
+use super::budget::{Budget, Call, Heard, Permit};
 use super::credential::{Login, LoginError};
 use super::wire::Wire;
-use crate::cloud::Calls;
+use crate::cloud::{Calls, Remaining, Urgency};
 
 const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-client-request-id");
 
@@ -37,6 +40,12 @@ pub enum CallError {
     /// Not sent: no token.
     #[error("login: {0}")]
     NoLogin(LoginError),
+    /// Not sent: Azure's limits do not bear it now, or Azure said not to ask before.
+    #[error("not sent: Azure's limits on calls do not bear it now; its turn is booked")]
+    HeldBack {
+        /// The instant that is booked for it.
+        until: Timestamp,
+    },
     /// No complete answer. The request may have arrived.
     #[error("no answer: {fact}")]
     NoAnswer {
@@ -70,7 +79,9 @@ impl From<CallError> for ac::Error {
     fn from(error: CallError) -> Self {
         let kind = match &error {
             CallError::NoLogin(_) => ac::error::ErrorKind::Credential,
-            CallError::NotSent { .. } | CallError::NoAnswer { .. } => ac::error::ErrorKind::Io,
+            CallError::NotSent { .. } | CallError::HeldBack { .. } | CallError::NoAnswer { .. } => {
+                ac::error::ErrorKind::Io
+            }
             CallError::Arm(arm) => match ac::StatusCode::try_from(arm.status) {
                 Ok(status) => {
                     ac::error::ErrorKind::http_response(status, Some(arm.main.code.clone()))
@@ -90,6 +101,7 @@ pub(super) struct Transport {
     login: Login,
     deadline: Duration,
     now: Now,
+    budget: Mutex<Budget>,
     counted: Counted,
     ids: RequestIds,
 }
@@ -118,6 +130,7 @@ impl Transport {
             login,
             deadline,
             now,
+            budget: Mutex::default(),
             counted: Counted::default(),
             ids,
         }
@@ -125,6 +138,36 @@ impl Transport {
 
     pub(super) fn calls(&self) -> Calls {
         self.counted.read()
+    }
+
+    pub(super) fn remaining(&self) -> Vec<Remaining> {
+        self.budget().remaining((self.now)())
+    }
+
+    fn budget(&self) -> MutexGuard<'_, Budget> {
+        self.budget.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Leave to send a call, if Azure's limits bear it now.
+    fn admit(
+        &self,
+        method: &Method,
+        url: &Url,
+        urgency: Urgency,
+    ) -> Result<UnderWay<'_>, CallError> {
+        let call = Call::of(method, url);
+        match self.budget().ask(call, urgency, (self.now)()) {
+            Ok(permit) => Ok(UnderWay {
+                transport: self,
+                permit: Some(permit),
+            }),
+            Err(until) => {
+                self.counted.held_back();
+                let path = url.path();
+                tracing::debug!(%method, path, ?urgency, ?until, "held back: azure's limits do not bear it now");
+                Err(CallError::HeldBack { until })
+            }
+        }
     }
 
     /// Whether a URL leads to the configured endpoint: same scheme, host and port. Nothing else is ever asked.
@@ -152,6 +195,7 @@ impl Transport {
         url: &Url,
         headers: HeaderMap,
         body: Bytes,
+        urgency: Urgency,
     ) -> Result<http::Response<Bytes>, CallError> {
         if !self.leads_home(url) {
             return Err(CallError::NotSent {
@@ -173,6 +217,7 @@ impl Transport {
             &client_request_id,
         )?;
 
+        let mut under_way = self.admit(&method, url, urgency)?;
         self.counted.one(&method);
         let sent = (self.now)();
         let answer = tokio::time::timeout(self.deadline, self.wire.exchange(request)).await;
@@ -205,6 +250,7 @@ impl Transport {
         );
         tracing::debug!(%method, path, status, took_ms, client_request_id, request_id, remaining, "azure answered");
         if answer.status().is_success() {
+            under_way.answered(answer.headers(), None);
             return Ok(answer);
         }
         match status {
@@ -212,18 +258,46 @@ impl Transport {
             429 => self.counted.throttled(),
             _ => {}
         }
-        Err(CallError::Arm(Box::new(ArmError::of_answer(
-            status,
-            answer.headers(),
-            answer.body(),
-            (self.now)(),
-        ))))
+        let error = ArmError::of_answer(status, answer.headers(), answer.body(), (self.now)());
+        under_way.answered(answer.headers(), Some(&error));
+        Err(CallError::Arm(Box::new(error)))
     }
 }
 
-/// azure_mgmt_compute's way in.
+/// A call that the budget knows of, and hears of when it is over, also when nobody waits for its answer any more.
+struct UnderWay<'a> {
+    transport: &'a Transport,
+    permit: Option<Permit>,
+}
+
+impl UnderWay<'_> {
+    fn answered(&mut self, headers: &HeaderMap, error: Option<&ArmError>) {
+        self.over(Some(Heard { headers, error }));
+    }
+
+    fn over(&mut self, heard: Option<Heard<'_>>) {
+        if let Some(permit) = self.permit.take() {
+            let now = (self.transport.now)();
+            self.transport.budget().settle(permit, heard, now);
+        }
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.over(None);
+    }
+}
+
+/// azure_mgmt_compute's way in, for calls of one urgency.
+#[derive(Debug)]
+pub(super) struct Lane {
+    pub(super) transport: Arc<Transport>,
+    pub(super) urgency: Urgency,
+}
+
 #[async_trait]
-impl ac::HttpClient for Transport {
+impl ac::HttpClient for Lane {
     async fn execute_request(&self, request: &ac::Request) -> ac::Result<ac::Response> {
         let not_sent = |fact: &dyn fmt::Display| {
             ac::Error::from(CallError::NotSent {
@@ -245,7 +319,8 @@ impl ac::HttpClient for Transport {
             return Err(not_sent(&"a streaming body, which no call of ours has"));
         };
         let (parts, body) = self
-            .exchange(method, request.url(), headers, body)
+            .transport
+            .exchange(method, request.url(), headers, body, self.urgency)
             .await?
             .into_parts();
         let status =
@@ -316,6 +391,7 @@ struct Counted {
     writes: AtomicU64,
     deletes: AtomicU64,
     throttled: AtomicU64,
+    held_back: AtomicU64,
 }
 
 impl Counted {
@@ -332,12 +408,17 @@ impl Counted {
         self.throttled.fetch_add(1, Relaxed);
     }
 
+    fn held_back(&self) {
+        self.held_back.fetch_add(1, Relaxed);
+    }
+
     fn read(&self) -> Calls {
         Calls {
             reads: self.reads.load(Relaxed),
             writes: self.writes.load(Relaxed),
             deletes: self.deletes.load(Relaxed),
             throttled: self.throttled.load(Relaxed),
+            held_back: self.held_back.load(Relaxed),
         }
     }
 }
@@ -350,7 +431,7 @@ struct RequestIds {
 }
 
 impl RequestIds {
-    fn new(now: spotpool_core::units::Timestamp) -> Self {
+    fn new(now: Timestamp) -> Self {
         // Two processes that start in the same millisecond (two replicas) differ in their number.
         let start = now.0.unsigned_abs() << 16 | u64::from(std::process::id() & 0xffff);
         Self {
@@ -376,7 +457,6 @@ impl RequestIds {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use spotpool_core::units::Timestamp;
 
     #[test]
     fn makes_ids_that_look_like_guids_and_differ() {

@@ -11,7 +11,9 @@ use spotpool_core::units::{Count, Etag, InstanceName, Priority, Seen, Timestamp,
 
 use crate::api::{FINALIZER, SpotPool};
 use crate::clock::Clock;
-use crate::cloud::{Calls, Cloud, Look, OperationRef, PoolRef, Receipt, Shape};
+use crate::cloud::{
+    Calls, Cloud, Look, OperationRef, PoolRef, Receipt, Remaining, Shape, Urgency,
+};
 
 use super::Settings;
 
@@ -73,6 +75,7 @@ struct Inner {
     blind: Option<Blind>,
     outcome: Option<Outcome>,
     asked: Vec<String>,
+    urgencies: Vec<Urgency>,
 }
 
 impl FakeCloud {
@@ -111,6 +114,11 @@ impl FakeCloud {
     /// The words of all writes so far.
     pub fn asked(&self) -> Vec<String> {
         self.inner.lock().unwrap().asked.clone()
+    }
+
+    /// How urgent the looks and writes since the last time were.
+    pub fn urgencies(&self) -> Vec<Urgency> {
+        std::mem::take(&mut self.inner.lock().unwrap().urgencies)
     }
 
     fn now(&self) -> Timestamp {
@@ -153,9 +161,10 @@ impl Inner {
 
 #[async_trait]
 impl Cloud for FakeCloud {
-    async fn look(&self, _: &PoolRef, _: Option<&OperationRef>) -> Look {
+    async fn look(&self, _: &PoolRef, _: Option<&OperationRef>, urgency: Urgency) -> Look {
         let at = self.now();
         let mut inner = self.inner.lock().unwrap();
+        inner.urgencies.push(urgency);
         let outcome = inner.outcome.take();
         let (set, instances) = match (&inner.blind, &inner.set) {
             (Some(blind), _) => (Seen::Unknown(blind.clone()), Seen::Unknown(Blind::NotAsked)),
@@ -187,9 +196,16 @@ impl Cloud for FakeCloud {
         }
     }
 
-    async fn act(&self, pool: &PoolRef, _: &Shape, action: &Action) -> Receipt {
+    async fn act(
+        &self,
+        pool: &PoolRef,
+        _: &Shape,
+        action: &Action,
+        urgency: Urgency,
+    ) -> Receipt {
         let now = self.now();
         let mut inner = self.inner.lock().unwrap();
+        inner.urgencies.push(urgency);
         inner
             .asked
             .push(super::words::action_word(action).to_owned());
@@ -259,5 +275,13 @@ impl Cloud for FakeCloud {
 
     fn calls(&self) -> Calls {
         Calls::default()
+    }
+
+    fn remaining(&self) -> Vec<Remaining> {
+        vec![Remaining {
+            subscription: "sub".to_owned(),
+            bucket: "subscription-reads".to_owned(),
+            tokens: 249,
+        }]
     }
 }

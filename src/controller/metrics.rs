@@ -11,7 +11,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetri
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use spotpool_core::planner::{Counts, Tally};
@@ -45,6 +45,12 @@ struct InstanceLabels {
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct CallLabel {
     kind: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct LimitLabels {
+    subscription: String,
+    limit: String,
 }
 
 /// The controller's metrics.
@@ -218,7 +224,29 @@ impl Collector for Calls {
             None,
             MetricType::Counter,
         )?;
-        throttled.encode(metric)
+        throttled.encode(metric)?;
+        let held_back = ConstCounter::new(calls.held_back);
+        let metric = encoder.encode_descriptor(
+            "azure_held_back",
+            "Calls put off because Azure's limits did not bear them",
+            None,
+            MetricType::Counter,
+        )?;
+        held_back.encode(metric)?;
+        let mut family = encoder.encode_descriptor(
+            "azure_limit_remaining",
+            "Calls that each of Azure's limits bears at once; of limits of a resource, the least of any",
+            None,
+            MetricType::Gauge,
+        )?;
+        for one in self.0.remaining() {
+            let labels = LimitLabels {
+                subscription: one.subscription,
+                limit: one.bucket,
+            };
+            ConstGauge::new(i64::from(one.tokens)).encode(family.encode_family(&labels)?)?;
+        }
+        Ok(())
     }
 }
 
@@ -254,6 +282,8 @@ mod tests {
             "spotpool_evictions_total 6",
             "spotpool_azure_calls_total{kind=\"read\"} 0",
             "spotpool_azure_throttled_total 0",
+            "spotpool_azure_held_back_total 0",
+            "spotpool_azure_limit_remaining{subscription=\"sub\",limit=\"subscription-reads\"} 249",
             "spotpool_watch_errors_total 0",
             "spotpool_pools 0",
             "spotpool_instances{namespace=\"batch\",pool=\"render\",priority=\"spot\",state=\"running\"} 12",

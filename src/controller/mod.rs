@@ -25,6 +25,7 @@ mod status;
 mod times;
 mod turn;
 mod unreadable;
+mod urgency;
 mod watch;
 mod words;
 

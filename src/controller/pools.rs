@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use spotpool_core::planner::{Memory, Refusal};
 
 use crate::api::SpotPoolStatus;
-use crate::cloud::OperationRef;
+use crate::cloud::{OperationRef, Urgency};
 
 use super::events::Happening;
 use super::restore::kept;
@@ -25,6 +25,8 @@ pub struct PoolState {
     pub unfinished: Option<OperationRef>,
     /// The status that was written last.
     pub applied: SpotPoolStatus,
+    /// What the next look is for, if not only to look.
+    pub eager: Option<Urgency>,
     /// Why Azure last declined to delete the scale set, and how often in a row.
     pub stuck: Option<Stuck>,
     /// What happened and could not be told, because the Kubernetes API was silent.

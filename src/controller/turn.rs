@@ -11,12 +11,13 @@ use spotpool_core::units::{Millis, Timestamp};
 
 use crate::api::{EventReason, LastAction};
 use crate::clock::Clock;
-use crate::cloud::{Cloud, Receipt};
+use crate::cloud::{Cloud, Receipt, Urgency};
 
 use super::desired::Resolved;
 use super::events::Happening;
 use super::pools::{PoolState, Stuck};
 use super::status::last_action;
+use super::urgency;
 use super::words::{action_word, answer_text, answer_word, blind_text, refusal_text};
 
 /// The longest wait before a declined deletion is tried again.
@@ -49,7 +50,10 @@ pub async fn look_and_plan(
     cloud: &dyn Cloud,
     clock: &Clock,
 ) -> Turn {
-    let look = cloud.look(&resolved.place, state.unfinished.as_ref()).await;
+    let urgency = state.eager.unwrap_or(Urgency::Looking);
+    let look = cloud
+        .look(&resolved.place, state.unfinished.as_ref(), urgency)
+        .await;
     state.unfinished = look.unfinished;
     let before = state.memory.kept.evictions;
     let Plan {
@@ -80,6 +84,7 @@ pub async fn look_and_plan(
         evicted: state.memory.kept.evictions.saturating_sub(before),
         next,
     };
+    state.eager = urgency::after_look(&turn, state.eager);
     turn.tell_blindness(state);
     turn.log_wait(pool, state);
     turn
@@ -98,7 +103,11 @@ impl Turn {
         let Some((action, because)) = self.action.take() else {
             return;
         };
-        let receipt = cloud.act(&resolved.place, &resolved.shape, &action).await;
+        let urgency = urgency::of_write(&action, &because);
+        let receipt = cloud
+            .act(&resolved.place, &resolved.shape, &action, urgency)
+            .await;
+        state.eager = urgency::after_write(&receipt.answer, state.eager);
         let now = clock.now();
         state.memory = remember(
             &resolved.desired,
@@ -211,7 +220,11 @@ impl Turn {
         let reason = match blind {
             Blind::Throttled { .. } => EventReason::Throttled,
             Blind::CredentialsInvalid { .. } => EventReason::CredentialsFailed,
-            Blind::Unreachable { .. } | Blind::Forbidden { .. } | Blind::NotAsked => return,
+            // Its turn comes; that is in metrics, not an event for each pool.
+            Blind::HeldBack { .. }
+            | Blind::Unreachable { .. }
+            | Blind::Forbidden { .. }
+            | Blind::NotAsked => return,
         };
         self.happenings.push(Happening {
             reason,

@@ -118,6 +118,13 @@ pub fn blind_text(blind: &Blind) -> (&'static str, String) {
             "throttled",
             format!("Azure asked to slow down until {}", clock_text(*until)),
         ),
+        Blind::HeldBack { until } => (
+            "held-back",
+            format!(
+                "Azure's limits on calls are used up, this pool's turn is at {}",
+                clock_text(*until)
+            ),
+        ),
         Blind::CredentialsInvalid { fact } => ("credentials", fact.clone()),
         Blind::Forbidden { fact } => ("forbidden", fact.clone()),
         Blind::NotAsked => ("not-asked", "the instances could not be read".to_owned()),

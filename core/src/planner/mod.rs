@@ -163,7 +163,9 @@ fn picture(observed: &Observed) -> Result<Picture<'_>, &Blind> {
 
 fn cannot_see(desired: &Desired, blind: &Blind, now: Timestamp) -> Step {
     let until = match blind {
-        Blind::Throttled { until } => (*until).max(now + desired.pace.motion),
+        Blind::Throttled { until } | Blind::HeldBack { until } => {
+            (*until).max(now + desired.pace.motion)
+        }
         Blind::Unreachable { .. } | Blind::NotAsked => {
             now + Millis(desired.pace.motion.0.saturating_mul(2))
         }

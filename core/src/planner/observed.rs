@@ -122,6 +122,11 @@ pub enum Blind {
         /// When asking is allowed again.
         until: Timestamp,
     },
+    /// Not asked now, so as not to be throttled: its turn is at `until`.
+    HeldBack {
+        /// When it is this pool's turn.
+        until: Timestamp,
+    },
     /// No valid credentials.
     CredentialsInvalid {
         /// What the login said, without secrets.

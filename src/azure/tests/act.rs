@@ -90,7 +90,7 @@ fn replace() -> Action {
 async fn act(action: &Action, replies: Vec<Reply>) -> (Receipt, Server) {
     let server = Server::start(replies).await;
     let receipt = azure(&server, &Hands::new())
-        .act(&pool(), &shape(), action)
+        .act(&pool(), &shape(), action, Urgency::Change)
         .await;
     (receipt, server)
 }
@@ -357,7 +357,7 @@ async fn counts_what_it_calls() {
     .await;
     let azure = azure(&server, &Hands::new());
     for action in [resize(), replace(), create(), remove()] {
-        azure.act(&pool(), &shape(), &action).await;
+        azure.act(&pool(), &shape(), &action, Urgency::Change).await;
     }
     assert_eq!(
         azure.calls(),
@@ -365,7 +365,8 @@ async fn counts_what_it_calls() {
             reads: 0,
             writes: 3,
             deletes: 1,
-            throttled: 1
+            throttled: 1,
+            held_back: 0,
         }
     );
 }

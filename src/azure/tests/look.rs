@@ -6,7 +6,7 @@ use spotpool_core::units::Priority;
 
 async fn look_at(replies: Vec<Reply>) -> (Look, Server) {
     let server = Server::start(replies).await;
-    let look = azure(&server, &Hands::new()).look(&pool(), None).await;
+    let look = azure(&server, &Hands::new()).look(&pool(), None, Urgency::Looking).await;
     (look, server)
 }
 
@@ -159,7 +159,7 @@ async fn follows_pages_to_their_end() {
         200,
         json!({"value": [vm("b"), vm("c")], "nextLink": ""}),
     ));
-    let look = azure(&server, &Hands::new()).look(&pool(), None).await;
+    let look = azure(&server, &Hands::new()).look(&pool(), None, Urgency::Looking).await;
     let Seen::Known { value, .. } = look.observed.instances else {
         panic!("{:?}", look.observed.instances)
     };
@@ -221,7 +221,7 @@ async fn a_list_that_never_ends_is_given_up() {
             json!({"value": [], "nextLink": format!("{}again?api-version=2024-07-01", server.url)}),
         ));
     }
-    let look = azure(&server, &Hands::new()).look(&pool(), None).await;
+    let look = azure(&server, &Hands::new()).look(&pool(), None, Urgency::Looking).await;
     assert!(matches!(
         look.observed.instances,
         Seen::Unknown(Blind::Unreachable { .. })
@@ -263,17 +263,19 @@ async fn throttled_reads_say_until_when_in_both_shapes() {
             reply(429, body),
         ])
         .await;
-        let azure = azure(&server, &Hands::new());
+        let hands = Hands::new();
+        let azure = azure(&server, &hands);
         let until = |seconds| Blind::Throttled {
             until: START + Millis::seconds(seconds),
         };
         assert_eq!(
-            azure.look(&pool(), None).await.observed.set,
+            azure.look(&pool(), None, Urgency::Looking).await.observed.set,
             Seen::Unknown(until(11))
         );
+        hands.forward(Millis::seconds(13));
         assert_eq!(
-            azure.look(&pool(), None).await.observed.instances,
-            Seen::Unknown(until(30))
+            azure.look(&pool(), None, Urgency::Looking).await.observed.instances,
+            Seen::Unknown(until(43))
         );
         assert_eq!(
             azure.calls(),
@@ -281,7 +283,8 @@ async fn throttled_reads_say_until_when_in_both_shapes() {
                 reads: 3,
                 writes: 0,
                 deletes: 0,
-                throttled: 2
+                throttled: 2,
+                held_back: 0,
             }
         );
     }
@@ -318,7 +321,7 @@ async fn poll(answer: Reply) -> (Look, Server) {
     ])
     .await;
     let look = azure(&server, &Hands::new())
-        .look(&pool(), Some(&operation(&server)))
+        .look(&pool(), Some(&operation(&server)), Urgency::Looking)
         .await;
     assert!(
         matches!(look.observed.instances, Seen::Known { .. }),
@@ -429,20 +432,22 @@ async fn an_operation_is_not_asked_before_its_time() {
         ..operation(&server)
     };
     let look = azure(&server, &Hands::new())
-        .look(&pool(), Some(&early))
+        .look(&pool(), Some(&early), Urgency::Looking)
         .await;
     assert_eq!(look.unfinished.unwrap().not_before, START + Millis(1));
     assert_eq!(server.arrived().len(), 2);
 }
 
 #[tokio::test]
-async fn a_failed_set_is_never_shown_without_asking_the_operation_why() {
+async fn a_failed_set_is_never_shown_before_its_operation_may_be_asked_why() {
     let mut failed = set_body(1);
     failed["properties"]["provisioningState"] = json!("Failed");
     let why = json!({"status": "Failed", "error": {"code": "AllocationFailed", "message": "Allocation failed."}});
     let server = Server::start(vec![
-        reply(200, failed),
+        reply(200, &failed),
+        reply(200, page(&[])),
         reply(200, why),
+        reply(200, &failed),
         reply(200, page(&[])),
     ])
     .await;
@@ -450,14 +455,28 @@ async fn a_failed_set_is_never_shown_without_asking_the_operation_why() {
         not_before: START + Millis(1),
         ..operation(&server)
     };
-    let look = azure(&server, &Hands::new())
-        .look(&pool(), Some(&early))
+    let hands = Hands::new();
+    let azure = azure(&server, &hands);
+    let state = |look: &Look| match &look.observed.set {
+        Seen::Known {
+            value: Some(set), ..
+        } => set.state,
+        other => panic!("{other:?}"),
+    };
+    let look = azure.look(&pool(), Some(&early), Urgency::Looking).await;
+    assert_eq!(state(&look), Provisioning::Busy, "it is not over");
+    let unfinished = look.unfinished.unwrap();
+    assert_eq!(server.arrived().len(), 2, "not asked before its time");
+
+    hands.forward(Millis(1));
+    let look = azure
+        .look(&pool(), Some(&unfinished), Urgency::Looking)
         .await;
+    assert_eq!(state(&look), Provisioning::Failed);
     assert!(
         matches!(look.outcome(), Some(Outcome::Failed(refusal)) if refusal.kind == RefusalKind::NoCapacity)
     );
     assert!(look.unfinished.is_none());
-    assert_eq!(server.arrived().len(), 3);
 }
 
 #[tokio::test]
@@ -465,7 +484,7 @@ async fn an_operation_at_another_host_is_never_asked() {
     let elsewhere = Server::start(vec![]).await;
     let server = Server::start(vec![reply(200, set_body(1)), reply(200, page(&[]))]).await;
     let look = azure(&server, &Hands::new())
-        .look(&pool(), Some(&operation(&elsewhere)))
+        .look(&pool(), Some(&operation(&elsewhere)), Urgency::Looking)
         .await;
     assert!(look.unfinished.is_none());
     assert!(elsewhere.arrived().is_empty());

@@ -1,0 +1,259 @@
+//! One budget for all calls to Azure: who may call now, and when else.
+//!
+//! ```text
+//! call ─▶ class: which limits it counts against ─▶ ask ─▶ a permit, and what came of the call goes to `settle`
+//!                                                    └──▶ or an instant, booked: nobody else gets it
+//! ```
+//!
+//! Pure: it is told the time and what Azure answered, and keeps count. It never lets more through than Azure's limits bear, obeys
+//! every `Retry-After` for whatever it is about (a resource, or a subscription; never another one), and orders those who have to wait:
+//! by urgency, then first come first served. Of every limit that pools share, the less urgent leave the last part to the more urgent.
+
+mod bucket;
+mod class;
+
+use http::HeaderMap;
+use spotpool_core::units::{Millis, Timestamp};
+use std::collections::BTreeMap;
+
+use super::arm_error::ArmError;
+use super::errors;
+use crate::cloud::{Remaining, Urgency};
+use bucket::{Bucket, ONE};
+use class::BucketId;
+pub(in crate::azure) use class::Call;
+
+/// How long after its instant a booking is kept for whoever has it: a pool comes when its turn comes and looks before it writes.
+const PATIENCE: Millis = Millis::minutes(1);
+/// What a refusal without, or with a senseless, `Retry-After` closes for at least.
+const SHORTEST_CLOSURE: Millis = Millis::seconds(1);
+/// From so many buckets on, those that are full again are dropped: a missing one counts as full.
+const MANY_BUCKETS: usize = 1_024;
+
+/// The budget, for all subscriptions.
+#[derive(Debug, Default)]
+pub(super) struct Budget(BTreeMap<String, Limits>);
+
+/// What is known of one subscription's limits.
+#[derive(Debug, Default)]
+struct Limits {
+    buckets: BTreeMap<BucketId, Bucket>,
+    /// Who waits, by [`Call::line`].
+    line: BTreeMap<String, Booking>,
+    tickets: u64,
+}
+
+#[derive(Debug)]
+struct Booking {
+    place: Place,
+    at: Timestamp,
+    counts: Vec<BucketId>,
+}
+
+/// The more urgent is the smaller, then who came first.
+type Place = (Urgency, u64);
+
+/// Leave to send one call. What came of it goes to [`Budget::settle`].
+#[derive(Debug)]
+pub(super) struct Permit {
+    call: Call,
+    /// For each of the call's buckets what [`Bucket::take`] said.
+    before: Vec<u64>,
+}
+
+/// An answer, as far as limits go.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Heard<'a> {
+    pub(super) headers: &'a HeaderMap,
+    /// When it was no yes.
+    pub(super) error: Option<&'a ArmError>,
+}
+
+impl Budget {
+    /// Asks for leave to send a call now.
+    ///
+    /// # Errors
+    /// Not now: the instant that is booked for this call. Asking again before brings the same instant, or a later one if something more
+    /// urgent came in between or Azure wants more patience.
+    pub(super) fn ask(
+        &mut self,
+        call: Call,
+        urgency: Urgency,
+        now: Timestamp,
+    ) -> Result<Permit, Timestamp> {
+        // A list is read whole or not at all: to stop before its last page would have spent the others for nothing.
+        let urgency = if call.goes_on { Urgency::Rescue } else { urgency };
+        let limits = self.0.entry(call.subscription.clone()).or_default();
+        limits.tidy(now);
+        let booked = limits.line.get(&call.line);
+        let place = booked.map_or((urgency, limits.tickets), |booking| {
+            (booking.place.0.min(urgency), booking.place.1)
+        });
+        let promised = booked
+            .filter(|booking| booking.place == place)
+            .map_or(now, |booking| booking.at);
+        let at = limits.turn(&call, place, now).max(promised);
+        if at > now {
+            limits.tickets = limits.tickets.max(place.1 + 1);
+            let counts = call.counts.into_iter().map(|(id, _)| id).collect();
+            limits.line.insert(call.line, Booking { place, at, counts });
+            return Err(at);
+        }
+        limits.line.remove(&call.line);
+        let take = |(id, rate): &(BucketId, bucket::Rate)| {
+            let bucket = limits.buckets.entry(id.clone());
+            bucket.or_insert_with(|| Bucket::full(*rate, now)).take(now)
+        };
+        let before = call.counts.iter().map(take).collect();
+        Ok(Permit { call, before })
+    }
+
+    /// Learns what came of a call; `None`: no answer.
+    pub(super) fn settle(&mut self, permit: Permit, heard: Option<Heard<'_>>, now: Timestamp) {
+        let Permit { call, before } = permit;
+        let Some(limits) = self.0.get_mut(&call.subscription) else {
+            return;
+        };
+        let left = heard.map(|heard| left(heard.headers)).unwrap_or_default();
+        let charge = heard.map_or(1, |heard| charge(heard.headers));
+        for ((id, _), before) in call.counts.iter().zip(before) {
+            let Some(bucket) = limits.buckets.get_mut(id) else {
+                continue;
+            };
+            match left.iter().find(|(name, _)| id.is_called(name)) {
+                Some((_, left)) => bucket.hear(*left, before, now),
+                // What a call that counts more than once took, unless Azure says what is left [DOC troubleshooting-throttling-errors].
+                None => bucket.spend(charge.saturating_sub(1), now),
+            }
+            bucket.over();
+        }
+        let Some(error) = heard.and_then(|heard| heard.error) else {
+            return;
+        };
+        if let Some(wait) = errors::closes_for(error) {
+            let until = now + wait.max(SHORTEST_CLOSURE);
+            let about = closed(&call, error, &left);
+            if let Some(bucket) = about.and_then(|id| limits.buckets.get_mut(id)) {
+                bucket.close(until);
+            }
+        }
+    }
+
+    /// What is left of every limit, as far as we know; of limits that each resource has, the least that any has.
+    pub(super) fn remaining(&self, now: Timestamp) -> Vec<Remaining> {
+        let mut least = BTreeMap::new();
+        for (subscription, limits) in &self.0 {
+            for (id, bucket) in limits.buckets.iter().filter(|(_, one)| one.is_limited()) {
+                let tokens = bucket.tokens(now);
+                let known = least.entry((subscription, id.name())).or_insert(tokens);
+                *known = tokens.min(*known);
+            }
+        }
+        least
+            .into_iter()
+            .map(|((subscription, bucket), tokens)| Remaining {
+                subscription: subscription.clone(),
+                bucket,
+                tokens,
+            })
+            .collect()
+    }
+}
+
+impl Limits {
+    /// When it is the turn of a call that has this place in the line.
+    fn turn(&mut self, call: &Call, place: Place, now: Timestamp) -> Timestamp {
+        let ahead = self.line.values().filter(|booking| booking.place < place);
+        let mut ahead: Vec<&Booking> = ahead.collect();
+        ahead.sort_by_key(|booking| booking.at);
+        let mut turn = now;
+        for (id, rate) in &call.counts {
+            let bucket = self.buckets.entry(id.clone());
+            let bucket = bucket.or_insert_with(|| Bucket::full(*rate, now));
+            let mut parts = ONE;
+            if id.is_shared() {
+                parts += bucket.share(left_to_others(place.0));
+            }
+            let mut at = bucket.when(parts, now);
+            // One token for everybody whose turn comes before; who waits longer, for something else, is in nobody's way.
+            for booking in ahead.iter().filter(|one| one.counts.contains(id)) {
+                if booking.at > at {
+                    break;
+                }
+                parts += ONE;
+                at = bucket.when(parts, now);
+            }
+            turn = turn.max(at);
+        }
+        turn
+    }
+
+    fn tidy(&mut self, now: Timestamp) {
+        self.line.retain(|_, booking| booking.at + PATIENCE >= now);
+        if self.buckets.len() > MANY_BUCKETS {
+            self.buckets.retain(|_, bucket| !bucket.is_idle(now));
+        }
+    }
+}
+
+/// How many thirtieths of a shared limit are left to the more urgent: one resource has 12 tokens for writes, a subscription a few hundred.
+fn left_to_others(urgency: Urgency) -> u32 {
+    match urgency {
+        Urgency::Rescue => 0,
+        Urgency::Change => 1,
+        Urgency::Tidying => 2,
+        Urgency::Looking => 3,
+    }
+}
+
+/// What Azure says is left, by bucket: `x-ms-ratelimit-remaining-subscription-reads: 249` of ARM,
+/// `x-ms-ratelimit-remaining-resource: Microsoft.Compute/HighCostGetSubscriptionMaximum;899,…` of Compute [REC cap 4, 9].
+fn left(headers: &HeaderMap) -> Vec<(String, u32)> {
+    let mut left = Vec::new();
+    for (name, value) in headers {
+        let Some(name) = name.as_str().strip_prefix("x-ms-ratelimit-remaining-") else {
+            continue;
+        };
+        let value = value.to_str().unwrap_or_default();
+        if name != "resource" {
+            left.extend(value.trim().parse().ok().map(|n| (name.to_owned(), n)));
+            continue;
+        }
+        left.extend(value.split(',').filter_map(|part| {
+            let (name, n) = part.trim().split_once(';')?;
+            let name = name.rsplit('/').next().unwrap_or(name);
+            Some((name.to_owned(), n.trim().parse().ok()?))
+        }));
+    }
+    left
+}
+
+/// How many times a call was counted: the number of machines it is about [REC cap 4]. At least once, and no more than a set has machines.
+fn charge(headers: &HeaderMap) -> u32 {
+    let charge = headers.get("x-ms-request-charge");
+    let charge = charge.and_then(|value| value.to_str().ok()?.trim().parse().ok());
+    charge.unwrap_or(1).clamp(1, 1_000)
+}
+
+/// The bucket of a call that an error is about. Any error that asks for patience asks it for the resource. A 429 names its limit; one that
+/// does not is taken for Compute's whole subscription, since to go on with other resources is what it may forbid (ARM always names its own).
+fn closed<'a>(call: &'a Call, error: &ArmError, left: &[(String, u32)]) -> Option<&'a BucketId> {
+    let code = |wanted: &str| error.causes().any(|cause| cause.code == wanted);
+    let resource = |id: &BucketId| matches!(id, BucketId::Resource(..));
+    let arm = |id: &BucketId| matches!(id, BucketId::Arm(_));
+    let named = |id: &BucketId| error.causes().any(|cause| id.is_called(&cause.target));
+    let empty = |id: &BucketId| left.iter().any(|(name, n)| *n == 0 && id.is_called(name));
+    let compute = |id: &BucketId| matches!(id, BucketId::Subscription(_));
+    let guesses: &[&dyn Fn(&BucketId) -> bool] = if error.status != 429 {
+        &[&resource]
+    } else if code("SubscriptionRequestsThrottled") {
+        &[&arm]
+    } else {
+        &[&named, &empty, &compute, &resource]
+    };
+    let ids = || call.counts.iter().map(|(id, _)| id);
+    guesses.iter().find_map(|guess| ids().find(|id| guess(id)))
+}
+
+#[cfg(test)]
+mod tests;
