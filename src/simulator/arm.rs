@@ -4,7 +4,7 @@ use super::operations;
 use super::route::{Route, route};
 use super::state::State;
 use super::wire::{Call, Reply};
-use super::{catalogue, ids, instances, scale_sets};
+use super::{batches, catalogue, ids, instances, members, scale_sets, summary};
 
 /// One request with what its handlers need.
 pub struct Exchange<'a> {
@@ -132,21 +132,40 @@ impl Exchange<'_> {
                     name,
                     action,
                 },
-            ) if action.eq_ignore_ascii_case("delete") => {
-                scale_sets::delete_instances(self, group, name)
-            }
+            ) => batches::act(self, group, name, action),
             (
-                _,
+                "GET",
                 Route::SetAction {
                     group,
                     name,
                     action,
                 },
-            ) => scale_sets::uniform_only(self, group, name, action),
-            ("GET", Route::SetMachines { group, name }) => scale_sets::bare_list(self, group, name),
-            (_, Route::SetMachine { group, name }) => {
-                scale_sets::numbered_instance(self, group, name)
+            ) if action.eq_ignore_ascii_case("instanceView") => summary::view(self, group, name),
+            (
+                "GET",
+                Route::SetAction {
+                    group,
+                    name,
+                    action,
+                },
+            ) if action.eq_ignore_ascii_case("skus") => summary::skus(self, group, name),
+            ("GET", Route::SetMachines { group, name }) => members::list(self, group, name),
+            ("GET", Route::SetMachine { group, name, id }) => members::get(self, group, name, id),
+            ("DELETE", Route::SetMachine { group, name, id }) => {
+                members::delete(self, group, name, id)
             }
+            ("GET", Route::SetMachineView { group, name, id }) => {
+                members::view(self, group, name, id)
+            }
+            (
+                "POST",
+                Route::SetMachineAction {
+                    group,
+                    name,
+                    id,
+                    action,
+                },
+            ) => members::act(self, group, name, id, action),
             ("GET", Route::Machines { group, location }) => {
                 instances::list(self, group.as_deref(), location.as_deref())
             }
@@ -160,14 +179,19 @@ impl Exchange<'_> {
                     name,
                     action,
                 },
-            ) if action.eq_ignore_ascii_case("simulateEviction") => {
-                instances::simulate_eviction(self, group, name)
-            }
+            ) => instances::act(self, group, name, action),
             (method, _) => Err(Reply::not_simulated(&format!(
                 "{method} {}",
                 self.call.segments.join("/")
             ))),
         }
+    }
+
+    /// Whether instances are to be shown with their states.
+    pub fn expands_view(&self) -> bool {
+        self.call
+            .parameter("$expand")
+            .is_some_and(|e| e.to_lowercase().contains("instanceview"))
     }
 
     /// One page of a list and, when there is more, the link to the next: `after` is the key of the last item before it.
@@ -214,6 +238,8 @@ fn group_of(route: &Route) -> Option<&str> {
         | Route::SetAction { group, .. }
         | Route::SetMachines { group, .. }
         | Route::SetMachine { group, .. }
+        | Route::SetMachineView { group, .. }
+        | Route::SetMachineAction { group, .. }
         | Route::Machine { group, .. }
         | Route::MachineView { group, .. }
         | Route::MachineAction { group, .. } => Some(group),

@@ -288,6 +288,7 @@ fn shown(state: &State, call: &Call) -> Value {
             .map(|s| json!([clock.unix_millis(s.at), s.spot, s.starting, s.regular, s.capacity, s.asked])).collect();
         json!({
             "id": super::scale_sets::set_id(state, set), "name": set.name, "resourceGroup": set.resource_group,
+            "mode": set.mode.as_str(), "evictionPolicy": set.model.eviction_policy.as_str(),
             "capacity": set.capacity, "base": set.base(), "asked": record.map_or(0, |r| r.asked),
             "vmSize": set.model.vm_size, "maxPriceMicros": set.model.max_price, "model": set.model.revision,
             "provisioningState": set.provisioning_state().as_str(), "etag": format!("\"{}\"", set.etag),

@@ -67,14 +67,24 @@ pub(super) fn remove(value: &mut Value, path: &[&str]) {
     }
 }
 
-/// What Azure adds to a stored Flexible scale set [REC cap 1].
+/// What Azure adds to a stored scale set [REC cap 1 Flexible, cap 8 Uniform].
 pub fn fill_defaults(document: &mut Value) {
     default(document, "/sku", "tier", json!("Standard"));
-    for (key, value) in [
-        ("singlePlacementGroup", json!(false)),
-        ("platformFaultDomainCount", json!(1)),
-        ("constrainedMaximumCapacity", json!(false)),
-    ] {
+    let flexible = super::requested::flexible(document);
+    let own = if flexible {
+        [
+            ("singlePlacementGroup", json!(false)),
+            ("platformFaultDomainCount", json!(1)),
+            ("constrainedMaximumCapacity", json!(false)),
+        ]
+    } else {
+        [
+            ("singlePlacementGroup", json!(true)),
+            ("overprovision", json!(true)),
+            ("doNotRunExtensionsOnOverprovisionedVMs", json!(false)),
+        ]
+    };
+    for (key, value) in own {
         default(document, "/properties", key, value);
     }
     const PROFILE: &str = "/properties/virtualMachineProfile";
@@ -96,6 +106,14 @@ pub fn fill_defaults(document: &mut Value) {
             "billingProfile",
             json!({"maxPrice": -1.0}),
         );
+        if !flexible {
+            default(
+                document,
+                "/properties",
+                "spotRestorePolicy",
+                json!({"enabled": false, "restoreTimeout": "PT1H"}),
+            );
+        }
     }
     for (key, value) in [
         ("secrets", json!([])),

@@ -39,6 +39,17 @@ pub fn text(seed: u64, name: &str, length: usize, alphabet: &[u8]) -> String {
     out
 }
 
+/// A number to the base 36, with zeros before it.
+#[must_use]
+pub fn base36(mut number: u64, width: usize) -> String {
+    let mut digits = Vec::new();
+    while number > 0 || digits.len() < width {
+        digits.push(ALNUM.get((number % 36) as usize).copied().unwrap_or(b'0') as char);
+        number /= 36;
+    }
+    digits.into_iter().rev().collect()
+}
+
 /// Lower-case hexadecimal digits.
 pub const HEX: &[u8] = b"0123456789abcdef";
 /// What ends a computer name.

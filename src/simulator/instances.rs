@@ -1,14 +1,13 @@
 //! Instances of Flexible scale sets, which are virtual machines of their own: list by scale set, instance view, DELETE,
-//! simulateEviction.
+//! start and its like, simulateEviction.
 
 use super::arm::Exchange;
-use super::ids;
-use super::operations;
 use super::scale_sets::{same_location, set_id, with_next};
-use super::state::{MachineRecord, State};
+use super::state::State;
 use super::wire::Reply;
-use serde_json::{Map, Value, json};
-use spotpool_core::world::{Instance, Phase, Priority, Refusal, ScaleSet};
+use super::{machine, operations};
+use serde_json::{Value, json};
+use spotpool_core::world::{Instance, InstanceAction, OrchestrationMode, Refusal, ScaleSet};
 
 /// Lists virtual machines: of a resource group, a location or the subscription; of one scale set by
 /// `$filter='virtualMachineScaleSet/id' eq '…'`; with their states by `$expand=instanceView` or `statusOnly=true`.
@@ -26,10 +25,7 @@ pub fn list(
         .parameter("$filter")
         .map(filtered_set)
         .transpose()?;
-    let expand = exchange
-        .call
-        .parameter("$expand")
-        .is_some_and(|e| e.eq_ignore_ascii_case("instanceView"));
+    let expand = exchange.expands_view();
     if expand && wanted.is_none() {
         let message = "The $expand=instanceView option is supported only with a $filter on a virtual machine scale set.";
         return Err(Reply::error(
@@ -51,7 +47,7 @@ pub fn list(
         let in_set = wanted
             .as_ref()
             .is_none_or(|id| id.eq_ignore_ascii_case(&set_id(state, set)));
-        if in_group && in_set {
+        if set.mode == OrchestrationMode::Flexible && in_group && in_set {
             items.extend(set.instances.values().map(|i| {
                 (
                     format!("{}/{}", set.resource_group, i.name).to_lowercase(),
@@ -64,7 +60,7 @@ pub fn list(
     let (page, next) = exchange.page(items);
     let value: Vec<Value> = page
         .into_iter()
-        .map(|(set, instance)| machine(state, set, instance, with_view))
+        .map(|(set, instance)| machine::document(state, set, instance, with_view))
         .collect();
     Ok(Reply::json(200, with_next(json!({"value": value}), next)))
 }
@@ -102,14 +98,11 @@ fn filtered_set(filter: &str) -> Result<String, Reply> {
 /// # Errors
 /// 404 [REC cap 9].
 pub fn get(exchange: &Exchange<'_>, group: &str, name: &str) -> Result<Reply, Reply> {
-    let (set, instance) = known(exchange.state, group, name)?;
-    let with_view = exchange
-        .call
-        .parameter("$expand")
-        .is_some_and(|e| e.to_lowercase().contains("instanceview"));
+    let (set, instance) =
+        known(exchange.state, group, name).ok_or_else(Refusal::instance_not_found)?;
     Ok(Reply::json(
         200,
-        machine(exchange.state, set, instance, with_view),
+        machine::document(exchange.state, set, instance, exchange.expands_view()),
     ))
 }
 
@@ -118,10 +111,11 @@ pub fn get(exchange: &Exchange<'_>, group: &str, name: &str) -> Result<Reply, Re
 /// # Errors
 /// 404.
 pub fn view(exchange: &Exchange<'_>, group: &str, name: &str) -> Result<Reply, Reply> {
-    let (set, instance) = known(exchange.state, group, name)?;
+    let (set, instance) =
+        known(exchange.state, group, name).ok_or_else(Refusal::instance_not_found)?;
     Ok(Reply::json(
         200,
-        instance_view(exchange.state, set, instance),
+        machine::view(exchange.state, set, instance),
     ))
 }
 
@@ -130,200 +124,58 @@ pub fn view(exchange: &Exchange<'_>, group: &str, name: &str) -> Result<Reply, R
 /// # Errors
 /// None so far.
 pub fn delete(exchange: &mut Exchange<'_>, group: &str, name: &str) -> Result<Reply, Reply> {
-    match exchange.state.region.delete_instance(group, name)? {
-        None => Ok(Reply::empty(204)),
-        Some(operation) => Ok(operations::announce(
-            exchange,
-            Reply::empty(202),
-            operation,
-            true,
-        )),
+    if known(exchange.state, group, name).is_none() {
+        return Ok(Reply::empty(204));
     }
+    let operation = exchange.state.region.delete_instance(group, name)?;
+    Ok(operations::accepted(exchange, operation))
 }
 
-/// POST …/simulateEviction: 204, no operation [REC cap 9].
+/// POST …/start and its like: 202; simulateEviction: 204, no operation [REC cap 9].
 ///
 /// # Errors
-/// 404; 409 on a regular instance [REC cap 6].
-pub fn simulate_eviction(
+/// 404; Azure's refusals, as 409 on simulateEviction of a regular instance [REC cap 6].
+pub fn act(
     exchange: &mut Exchange<'_>,
     group: &str,
     name: &str,
+    action: &str,
 ) -> Result<Reply, Reply> {
-    exchange.state.region.simulate_eviction(group, name)?;
-    Ok(Reply::empty(204))
+    if known(exchange.state, group, name).is_none() {
+        return Err(Refusal::resource_not_found("virtualMachines", group, name).into());
+    }
+    act_on_one(exchange, group, name, action)
 }
 
-fn known<'a>(
-    state: &'a State,
+/// A POST on one instance of either mode, by its name.
+///
+/// # Errors
+/// Azure's refusals; 501 for an action that is not simulated.
+pub fn act_on_one(
+    exchange: &mut Exchange<'_>,
     group: &str,
     name: &str,
-) -> Result<(&'a ScaleSet, &'a Instance), Reply> {
+    action: &str,
+) -> Result<Reply, Reply> {
+    let region = &mut exchange.state.region;
+    if action.eq_ignore_ascii_case("simulateEviction") {
+        region.simulate_eviction(group, name)?;
+        return Ok(Reply::empty(204));
+    }
+    match InstanceAction::of(action) {
+        None | Some(InstanceAction::ManualUpgrade) => Err(Reply::not_simulated(&format!(
+            "the action '{action}' on one instance"
+        ))),
+        Some(action) => {
+            let operation = region.act_on_instance(group, name, action)?;
+            Ok(operations::accepted(exchange, Some(operation)))
+        }
+    }
+}
+
+fn known<'a>(state: &'a State, group: &str, name: &str) -> Option<(&'a ScaleSet, &'a Instance)> {
     state
         .region
         .instance(group, name)
-        .ok_or_else(|| Refusal::instance_not_found().into())
-}
-
-fn record<'a>(state: &'a State, set: &ScaleSet, instance: &Instance) -> Option<&'a MachineRecord> {
-    state.sets.get(&set.key())?.machines.get(&instance.name)
-}
-
-fn machine(state: &State, set: &ScaleSet, instance: &Instance, with_view: bool) -> Value {
-    let record = record(state, set, instance);
-    let profile = record.map(|r| (*r.profile).clone()).unwrap_or_default();
-    let group = format!(
-        "/subscriptions/{}/resourceGroups/{}/providers",
-        state.subscription, set.resource_group
-    );
-    let disk = format!(
-        "{}_OsDisk_1_{}",
-        instance.name,
-        ids::text(state.seed, &format!("disk/{}", instance.name), 32, ids::HEX)
-    );
-    let mut properties = json!({
-        "hardwareProfile": {"vmSize": instance.model.vm_size},
-        "provisioningState": instance.provisioning_state(),
-        "vmId": record.map_or("", |r| r.vm_id.as_str()),
-        "virtualMachineScaleSet": {"id": set_id(state, set)},
-        "storageProfile": storage(&profile, instance, &disk, &group),
-        "osProfile": os(state, &profile, instance),
-        "networkProfile": {"networkInterfaces": nics(state, &profile, instance, &group)},
-        "priority": instance.priority.as_str(),
-        "timeCreated": state.clock.stamp(instance.created),
-    });
-    if instance.priority == Priority::Spot {
-        // [REC cap 2] Regular instances carry neither.
-        properties["evictionPolicy"] = json!(instance.model.eviction_policy.as_str());
-        let price = instance
-            .model
-            .max_price
-            .map_or(-1.0, |micros| micros as f64 / 1e6);
-        properties["billingProfile"] = json!({"maxPrice": price});
-    }
-    if with_view {
-        properties["instanceView"] = instance_view(state, set, instance);
-    }
-    let mut document = json!({
-        "name": instance.name,
-        "id": format!("{group}/Microsoft.Compute/virtualMachines/{}", instance.name),
-        "type": "Microsoft.Compute/virtualMachines",
-        "location": &*state.region.location,
-        "tags": *instance.tags,
-        "etag": format!("\"{}\"", record.map_or(1, |r| r.etag)),
-        "properties": properties,
-    });
-    if !instance.zone.is_empty() {
-        document["zones"] = json!([instance.zone]);
-    }
-    document
-}
-
-fn storage(profile: &Value, instance: &Instance, disk: &str, group: &str) -> Value {
-    let mut image = profile
-        .pointer("/storageProfile/imageReference")
-        .cloned()
-        .unwrap_or_default();
-    if image["version"] == json!("latest") {
-        image["exactVersion"] = json!("24.04.202411010");
-    }
-    let template = profile
-        .pointer("/storageProfile/osDisk")
-        .cloned()
-        .unwrap_or_default();
-    let mut os_disk = json!({
-        "name": disk,
-        "osType": template.get("osType").cloned().unwrap_or_else(|| json!("Linux")),
-        "createOption": "FromImage",
-        "caching": template.get("caching").cloned().unwrap_or_else(|| json!("ReadWrite")),
-        "deleteOption": template.get("deleteOption").cloned().unwrap_or_else(|| json!("Delete")),
-        "managedDisk": {"id": format!("{group}/Microsoft.Compute/disks/{disk}")},
-    });
-    // [REC cap 9] a deallocated machine's disk shows its id alone.
-    if instance.phase != Phase::Deallocated {
-        os_disk["diskSizeGB"] = template
-            .get("diskSizeGB")
-            .cloned()
-            .unwrap_or_else(|| json!(30));
-        os_disk["managedDisk"]["storageAccountType"] = template
-            .pointer("/managedDisk/storageAccountType")
-            .cloned()
-            .unwrap_or_else(|| json!("Premium_LRS"));
-    }
-    json!({"imageReference": image, "osDisk": os_disk, "dataDisks": []})
-}
-
-fn os(state: &State, profile: &Value, instance: &Instance) -> Value {
-    let template = profile
-        .get("osProfile")
-        .and_then(Value::as_object)
-        .cloned()
-        .unwrap_or_default();
-    let prefix = template
-        .get("computerNamePrefix")
-        .and_then(Value::as_str)
-        .unwrap_or("vm");
-    let name = format!(
-        "{prefix}{}",
-        ids::text(
-            state.seed,
-            &format!("computer/{}", instance.name),
-            6,
-            ids::ALNUM
-        )
-    );
-    let mut os: Map<String, Value> = template
-        .into_iter()
-        .filter(|(key, _)| key != "computerNamePrefix")
-        .collect();
-    os.insert("computerName".into(), json!(name));
-    os.into()
-}
-
-fn nics(state: &State, profile: &Value, instance: &Instance, group: &str) -> Vec<Value> {
-    let configurations = profile
-        .pointer("/networkProfile/networkInterfaceConfigurations")
-        .and_then(Value::as_array);
-    let nic = |configuration: &Value| {
-        let name = configuration["name"].as_str().unwrap_or("nic");
-        let suffix = ids::text(
-            state.seed,
-            &format!("nic/{name}/{}", instance.name),
-            8,
-            ids::HEX,
-        );
-        let primary = configuration
-            .pointer("/properties/primary")
-            .cloned()
-            .unwrap_or(json!(true));
-        json!({"id": format!("{group}/Microsoft.Network/networkInterfaces/{name}-{suffix}"), "properties": {"primary": primary, "deleteOption": "Delete"}})
-    };
-    configurations.into_iter().flatten().map(nic).collect()
-}
-
-/// [REC cap 7] the provisioning status has a time, the power status has none; nothing tells an eviction.
-fn instance_view(state: &State, set: &ScaleSet, instance: &Instance) -> Value {
-    let time = state
-        .clock
-        .stamp(record(state, set, instance).map_or(instance.created, |r| r.changed));
-    let (provisioning, power) = (instance.provisioning_state(), instance.power_state());
-    let (code, level, shown) = match provisioning {
-        "Failed" => (
-            "failed/OSProvisioningTimedOut".to_owned(),
-            "Error",
-            "Provisioning failed".to_owned(),
-        ),
-        state => (
-            state.to_lowercase(),
-            "Info",
-            format!("Provisioning {}", state.to_lowercase()),
-        ),
-    };
-    let status = json!({"code": format!("ProvisioningState/{code}"), "level": level, "displayStatus": shown, "time": time});
-    json!({
-        "hyperVGeneration": "V2",
-        "platformFaultDomain": 0,
-        "disks": [],
-        "statuses": [status, {"code": format!("PowerState/{power}"), "level": "Info", "displayStatus": format!("VM {power}")}]
-    })
+        .filter(|(set, _)| set.mode == OrchestrationMode::Flexible)
 }

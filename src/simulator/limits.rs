@@ -28,32 +28,63 @@ struct Policy {
     subscription: Rate,
 }
 
+/// Compute's table of policies. Those of instances below their scale set go by names of ours: no recording shows them.
 fn policy(method: &str, route: &Route) -> Option<Policy> {
-    let of = |name, resource: f64, depth: f64, sub: f64, sub_depth: f64| {
+    const WRITE: Option<Rate> = Some((4.0, 12.0));
+    const LOW: Option<Rate> = Some((12.0, 36.0));
+    const HIGH: Option<Rate> = Some((10.0, 30.0));
+    let of = |name, resource, refill: f64| {
         Some(Policy {
             name,
-            resource: (depth > 0.0).then_some((resource, depth)),
-            subscription: (sub, sub_depth),
+            resource,
+            subscription: (refill, refill * 3.0),
         })
     };
     match (method, route) {
-        ("GET", Route::Operation { .. }) => of("GetOperation", 15.0, 45.0, 5_000.0, 15_000.0),
-        ("PUT" | "PATCH", Route::Set { .. }) => of("UpdateVMScaleSet", 4.0, 12.0, 500.0, 1_500.0),
-        ("GET", Route::Set { .. }) => of("LowCostGetVMScaleSet", 12.0, 36.0, 800.0, 2_400.0),
-        ("GET", Route::Sets { .. } | Route::SetMachines { .. }) => {
-            of("HighCostGetVMScaleSet", 10.0, 30.0, 360.0, 1_080.0)
+        ("GET", Route::Operation { .. }) => of("GetOperation", Some((15.0, 45.0)), 5_000.0),
+        ("PUT" | "PATCH", Route::Set { .. }) => of("UpdateVMScaleSet", WRITE, 500.0),
+        ("DELETE", Route::Set { .. }) => of("DeleteVMScaleSet", WRITE, 175.0),
+        ("POST", Route::SetAction { action, .. }) => match action.to_lowercase().as_str() {
+            "delete" | "deallocate" => of("DeleteVMScaleSet", WRITE, 175.0),
+            "poweroff" => of("DeleteVMScaleSet", None, 175.0),
+            _ => of("UpdateVMScaleSet", None, 500.0),
+        },
+        ("GET", Route::SetAction { action, .. }) if action.eq_ignore_ascii_case("instanceView") => {
+            of("HighCostGetVMScaleSet", HIGH, 360.0)
         }
-        ("DELETE", Route::Set { .. }) | ("POST", Route::SetAction { .. }) => {
-            of("DeleteVMScaleSet", 4.0, 12.0, 175.0, 525.0)
+        ("GET", Route::Set { .. } | Route::SetAction { .. }) => {
+            of("LowCostGetVMScaleSet", LOW, 800.0)
         }
-        ("GET", Route::Machines { .. }) => of("HighCostGet", 0.0, 0.0, 300.0, 900.0),
+        ("GET", Route::SetMachines { .. }) => of("HighCostGetVMScaleSet", HIGH, 360.0),
+        ("GET", Route::Sets { .. }) => of("HighCostGetVMScaleSet", None, 360.0),
+        ("GET", Route::SetMachine { .. } | Route::SetMachineView { .. }) => {
+            of("GetVMScaleSetVM", LOW, 2_000.0)
+        }
+        ("DELETE", Route::SetMachine { .. }) => of("DeleteVMScaleSetVM", WRITE, 500.0),
+        ("POST", Route::SetMachineAction { action, .. }) => match action.to_lowercase().as_str() {
+            "poweroff" | "deallocate" => of("DeleteVMScaleSetVM", WRITE, 500.0),
+            _ => of("UpdateVMScaleSetVM", WRITE, 500.0),
+        },
+        ("GET", Route::Machines { .. }) => of("HighCostGet", None, 300.0),
         ("GET", Route::Machine { .. } | Route::MachineView { .. }) => {
-            of("LowCostGet", 12.0, 36.0, 8_000.0, 24_000.0)
+            of("LowCostGet", LOW, 8_000.0)
         }
-        ("DELETE", Route::Machine { .. }) | ("POST", Route::MachineAction { .. }) => {
-            of("DeleteVM", 4.0, 12.0, 500.0, 1_500.0)
-        }
+        ("DELETE", Route::Machine { .. }) => of("DeleteVM", WRITE, 500.0),
+        ("POST", Route::MachineAction { action, .. }) => match action.to_lowercase().as_str() {
+            "deallocate" | "simulateeviction" => of("DeleteVM", WRITE, 500.0),
+            _ => of("UpdateVM", WRITE, 500.0),
+        },
         _ => None,
+    }
+}
+
+/// How many segments of a path name the resource that a limit is of; an action on it is what follows.
+const fn depth(route: &Route) -> usize {
+    match route {
+        Route::SetMachine { .. }
+        | Route::SetMachineView { .. }
+        | Route::SetMachineAction { .. } => 10,
+        _ => 8,
     }
 }
 
@@ -121,7 +152,10 @@ impl Limits {
             return Ok(headers);
         };
         let mut left = Vec::new();
-        let path = call.segments.join("/").to_lowercase();
+        let segments: Vec<&str> = call.segments.iter().map(String::as_str).collect();
+        let path = segments[..segments.len().min(depth(route))]
+            .join("/")
+            .to_lowercase();
         let resource = policy
             .resource
             .map(|rate| ("Resource", format!("{}/{path}", policy.name), rate));
@@ -179,6 +213,20 @@ mod tests {
             now,
             |ms| ms.div_ceil(1000),
         )
+    }
+
+    #[test]
+    fn an_instance_has_buckets_of_its_own_whatever_is_done_to_it() {
+        let mut limits = Limits::default();
+        let mut post = |id: &str, action: &str| {
+            let set = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/virtualMachineScaleSets/n";
+            let target = format!("{set}/virtualMachines/{id}/{action}");
+            let call = Call::new("POST", &target, Vec::new(), Vec::new());
+            let route = super::super::route::route(&call.segments).unwrap().1;
+            limits.admit(&call, &route, "s", 0, |ms| ms).is_ok()
+        };
+        assert!((0..12).all(|n| post("1", if n % 2 == 0 { "start" } else { "restart" })));
+        assert!(!post("1", "start") && post("2", "start") && post("1", "deallocate"));
     }
 
     #[test]

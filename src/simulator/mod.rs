@@ -2,14 +2,15 @@
 //! for what happens to it and a page to watch it.
 //!
 //! ```text
-//! HTTP ──▶ faults ──▶ arm ──▶ {scale_sets, instances, operations, catalogue} ──▶ world
-//!  └─────▶ control ─────────────────────────────────────────────────────────────▶ world
+//! HTTP ──▶ faults ──▶ arm ──▶ {scale_sets, instances, members, batches, …} ──▶ world
+//!  └─────▶ control ──────────────────────────────────────────────────────────▶ world
 //! ```
 //!
 //! It is a simulation and says so; what it does rests on recorded traffic and documentation. It speaks with everybody who
 //! has any bearer token and must therefore listen on loopback only. It shares nothing with the operator's Azure client.
 
 mod arm;
+mod batches;
 mod catalogue;
 mod clock;
 mod connection;
@@ -20,6 +21,8 @@ mod ids;
 mod instances;
 mod limits;
 mod log;
+mod machine;
+mod members;
 mod operations;
 mod page;
 mod requested;
@@ -27,6 +30,7 @@ mod route;
 mod scale_sets;
 pub mod settings;
 mod state;
+mod summary;
 #[cfg(test)]
 mod tests;
 mod wire;

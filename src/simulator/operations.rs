@@ -26,6 +26,14 @@ pub fn announce(
     }
 }
 
+/// The reply to a POST or DELETE: 202 with the addresses of its operation, or 204 when there was nothing to do.
+pub fn accepted(exchange: &mut Exchange<'_>, operation: Option<u64>) -> Reply {
+    match operation {
+        None => Reply::empty(204),
+        Some(operation) => announce(exchange, Reply::empty(202), operation, true),
+    }
+}
+
 /// About 4 kB long, as the real ones; `c`, `s` and `h` stand for a certificate and its signature.
 fn address(exchange: &Exchange<'_>, id: &str, monitor: bool) -> String {
     let state = &exchange.state;

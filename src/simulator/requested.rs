@@ -5,6 +5,10 @@ use super::wire::Reply;
 use serde_json::{Value, json};
 use spotpool_core::world::{EvictionPolicy, OrchestrationMode, Priority, PriorityMix, SetChange};
 
+/// What a scale set becomes that does not say. [INF] az and PowerShell say Flexible by themselves since November 2023
+/// (azure-cli#27596); the API was Uniform before there was a choice, and nothing tells that it changed.
+const DEFAULT_MODE: OrchestrationMode = OrchestrationMode::Uniform;
+
 /// The part of a PUT or PATCH body that the world understands. `before` and `after` are the stored document without and
 /// with the body.
 ///
@@ -46,19 +50,16 @@ pub fn change(body: &Value, before: Option<&Value>, after: &Value) -> Result<Set
                 .round() as i64,
         ),
     };
+    let modes = [
+        ("Flexible", OrchestrationMode::Flexible),
+        ("Uniform", OrchestrationMode::Uniform),
+    ];
+    let mode = text(body, "/properties/orchestrationMode")?
+        .map(|m| named("orchestrationMode", &m, &modes))
+        .transpose()?
+        .or_else(|| before.is_none().then_some(DEFAULT_MODE));
     Ok(SetChange {
-        mode: text(body, "/properties/orchestrationMode")?
-            .map(|mode| {
-                named(
-                    "orchestrationMode",
-                    &mode,
-                    &[
-                        ("Flexible", OrchestrationMode::Flexible),
-                        ("Uniform", OrchestrationMode::Uniform),
-                    ],
-                )
-            })
-            .transpose()?,
+        mode,
         capacity,
         vm_size: text(body, "/sku/name")?,
         mix,
@@ -180,20 +181,40 @@ fn tag_map(tags: &Value) -> Result<std::collections::BTreeMap<String, String>, R
     Ok(out)
 }
 
-/// What a new Flexible scale set must bring.
+/// Whether a document is that of a Flexible set; one that does not say is not.
+#[must_use]
+pub fn flexible(document: &Value) -> bool {
+    document["properties"]["orchestrationMode"]
+        .as_str()
+        .is_some_and(|mode| mode.eq_ignore_ascii_case(OrchestrationMode::Flexible.as_str()))
+}
+
+/// A single placement group, which Uniform sets have unless they say otherwise, holds a hundred instances [DOC]; the words
+/// of the refusal are ours.
+///
+/// # Errors
+/// 400 for a larger capacity.
+pub fn placeable(document: &Value, capacity: Option<u32>) -> Result<(), Reply> {
+    let single = document["properties"]["singlePlacementGroup"] != json!(false);
+    if flexible(document) || !single || capacity.is_none_or(|n| n <= 100) {
+        return Ok(());
+    }
+    let message = "The value of parameter 'sku.capacity' is out of range for a Virtual Machine Scale Set with singlePlacementGroup 'True'. The maximum is 100.";
+    Err(Reply::error(
+        400,
+        "InvalidParameter",
+        message,
+        Some("sku.capacity"),
+    ))
+}
+
+/// What a new scale set must bring.
 ///
 /// # Errors
 /// 400 with the first thing that is missing.
 pub fn complete(document: &Value) -> Result<(), Reply> {
     let properties = &document["properties"];
-    let mode = properties["orchestrationMode"]
-        .as_str()
-        .unwrap_or("Uniform");
-    if !mode.eq_ignore_ascii_case("Flexible") {
-        return Err(Reply::not_simulated(
-            "scale sets of orchestration mode Uniform; send properties.orchestrationMode \"Flexible\"",
-        ));
-    }
+    let flexible = flexible(document);
     let missing = |name: &str| {
         Reply::error(
             400,
@@ -219,15 +240,20 @@ pub fn complete(document: &Value) -> Result<(), Reply> {
             "networkProfile",
             &profile["networkProfile"]["networkInterfaceConfigurations"],
         ),
-        // [DOC orchestration-modes-api-comparison] Flexible needs it.
-        (
-            "networkApiVersion",
-            &profile["networkProfile"]["networkApiVersion"],
-        ),
     ] {
         if value.is_null() {
             return Err(missing(name));
         }
+    }
+    // [DOC orchestration-modes-api-comparison], [ISS azure-docs#74002] what each mode needs beside that.
+    let (name, value) = if flexible {
+        let version = &profile["networkProfile"]["networkApiVersion"];
+        ("networkApiVersion", version)
+    } else {
+        ("upgradePolicy", &properties["upgradePolicy"]["mode"])
+    };
+    if value.is_null() {
+        return Err(missing(name));
     }
     let nics = profile["networkProfile"]["networkInterfaceConfigurations"].as_array();
     for nic in nics.into_iter().flatten() {
@@ -236,7 +262,7 @@ pub fn complete(document: &Value) -> Result<(), Reply> {
             return Err(missing("ipConfigurations"));
         }
     }
-    if properties["singlePlacementGroup"] == json!(true) {
+    if flexible && properties["singlePlacementGroup"] == json!(true) {
         let message = "The value 'True' of parameter 'singlePlacementGroup' is not allowed for a Virtual Machine Scale Set with orchestration mode Flexible.";
         return Err(Reply::error(
             400,

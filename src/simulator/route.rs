@@ -24,7 +24,7 @@ pub enum Route {
         group: String,
         name: String,
     },
-    /// `instanceView`, `delete`, `start`, …
+    /// `instanceView`, `skus`, `delete`, `start`, …
     SetAction {
         group: String,
         name: String,
@@ -34,10 +34,22 @@ pub enum Route {
         group: String,
         name: String,
     },
-    /// A Uniform instance's path, with what follows it.
+    /// An instance below its scale set: Uniform ones are at home there.
     SetMachine {
         group: String,
         name: String,
+        id: String,
+    },
+    SetMachineView {
+        group: String,
+        name: String,
+        id: String,
+    },
+    SetMachineAction {
+        group: String,
+        name: String,
+        id: String,
+        action: String,
     },
     Machines {
         group: Option<String>,
@@ -119,9 +131,28 @@ fn group_level(rest: &[&str], group: String, at: &dyn Fn(usize) -> String) -> Ro
         ["virtualmachinescalesets", _, "virtualmachines"] => {
             Route::SetMachines { group, name: at(7) }
         }
-        ["virtualmachinescalesets", _, "virtualmachines", _, ..] => {
-            Route::SetMachine { group, name: at(7) }
-        }
+        ["virtualmachinescalesets", _, "virtualmachines", _] => Route::SetMachine {
+            group,
+            name: at(7),
+            id: at(9),
+        },
+        [
+            "virtualmachinescalesets",
+            _,
+            "virtualmachines",
+            _,
+            "instanceview",
+        ] => Route::SetMachineView {
+            group,
+            name: at(7),
+            id: at(9),
+        },
+        ["virtualmachinescalesets", _, "virtualmachines", _, _] => Route::SetMachineAction {
+            group,
+            name: at(7),
+            id: at(9),
+            action: at(10),
+        },
         ["virtualmachinescalesets", _, _] => Route::SetAction {
             group,
             name: at(7),

@@ -1,5 +1,4 @@
-//! Scale sets over ARM: PUT that merges, PATCH, GET, DELETE, lists, deletion of instances by name, and what Azure answers
-//! to requests that only Uniform scale sets know.
+//! Scale sets over ARM: PUT that merges, PATCH, GET, DELETE, lists.
 
 use super::arm::Exchange;
 use super::state::{SetRecord, State};
@@ -33,6 +32,7 @@ pub fn put(exchange: &mut Exchange<'_>, group: &str, name: &str) -> Result<Reply
     unchangeable(before.as_ref(), &after)?;
     documents::strip(&mut after);
     let change = requested::change(&body, before.as_ref(), &after)?;
+    requested::placeable(&after, change.capacity)?;
     let accepted = exchange
         .state
         .region
@@ -66,6 +66,7 @@ pub fn patch(exchange: &mut Exchange<'_>, group: &str, name: &str) -> Result<Rep
     unchangeable(Some(&before), &after)?;
     documents::strip(&mut after);
     let change = requested::change(&body, Some(&before), &after)?;
+    requested::placeable(&after, change.capacity)?;
     let accepted =
         exchange
             .state
@@ -96,41 +97,8 @@ pub fn get(exchange: &Exchange<'_>, group: &str, name: &str) -> Result<Reply, Re
 /// Azure's refusals.
 pub fn delete(exchange: &mut Exchange<'_>, group: &str, name: &str) -> Result<Reply, Reply> {
     let condition = precondition(exchange.call);
-    match exchange.state.region.delete_set(group, name, condition)? {
-        None => Ok(Reply::empty(204)),
-        Some(operation) => Ok(operations::announce(
-            exchange,
-            Reply::empty(202),
-            operation,
-            true,
-        )),
-    }
-}
-
-/// POST …/delete with VM names in `instanceIds`: 202 without a body [REC cap 4].
-///
-/// # Errors
-/// Azure's refusals.
-pub fn delete_instances(
-    exchange: &mut Exchange<'_>,
-    group: &str,
-    name: &str,
-) -> Result<Reply, Reply> {
-    let body = exchange.call.json()?;
-    let ids: Vec<&str> = body["instanceIds"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .collect();
-    let operation = exchange.state.region.delete_instances(group, name, &ids)?;
-    if let Some(record) = exchange.state.sets.get_mut(&SetKey::new(group, name)) {
-        record.asked = record
-            .asked
-            .saturating_sub(u32::try_from(ids.len()).unwrap_or(u32::MAX));
-    }
-    let reply = Reply::empty(202).with("x-ms-request-charge", ids.len().to_string());
-    Ok(operations::announce(exchange, reply, operation, true))
+    let operation = exchange.state.region.delete_set(group, name, condition)?;
+    Ok(operations::accepted(exchange, operation))
 }
 
 /// Lists the scale sets of a resource group, a location or the subscription.
@@ -161,68 +129,11 @@ pub fn list(
     Ok(Reply::json(200, with_next(json!({"value": value}), next)))
 }
 
-/// GET …/virtualMachines of a Flexible scale set: names and ids alone; with instance views it is refused
-/// [ISS OMS-Agent-for-Linux#1475].
+/// The scale set of that name.
 ///
 /// # Errors
-/// 404; 400 with `$expand`.
-pub fn bare_list(exchange: &Exchange<'_>, group: &str, name: &str) -> Result<Reply, Reply> {
-    let set = known(exchange.state, group, name)?;
-    if exchange.call.parameter("$expand").is_some() {
-        return Err(not_on_flexible("virtualMachines.GET", &set.name));
-    }
-    let id = set_id(exchange.state, set);
-    let items = set
-        .instances
-        .values()
-        .map(|i| (i.name.to_lowercase(), i))
-        .collect();
-    let (page, next) = exchange.page(items);
-    let location = &*exchange.state.region.location;
-    let item = |name: &str| json!({"name": name, "id": format!("{id}/virtualMachines/{name}"), "type": "Microsoft.Compute/virtualMachineScaleSets/virtualMachines", "location": location, "instanceId": name});
-    let value: Vec<Value> = page.into_iter().map(|i| item(&i.name)).collect();
-    Ok(Reply::json(200, with_next(json!({"value": value}), next)))
-}
-
-/// What only Uniform scale sets can [ISS nomad-autoscaler#1096].
-///
-/// # Errors
-/// Always.
-pub fn uniform_only(
-    exchange: &Exchange<'_>,
-    group: &str,
-    name: &str,
-    action: &str,
-) -> Result<Reply, Reply> {
-    let set = known(exchange.state, group, name)?;
-    Err(not_on_flexible(
-        &format!("{action}.{}", exchange.call.method),
-        &set.name,
-    ))
-}
-
-/// A path of one instance below a scale set: only Uniform instances have a number [ISS azure-sdk-for-go#19707].
-///
-/// # Errors
-/// Always.
-pub fn numbered_instance(exchange: &Exchange<'_>, group: &str, name: &str) -> Result<Reply, Reply> {
-    known(exchange.state, group, name)?;
-    Err(Reply::error(
-        400,
-        "InvalidParameter",
-        "Virtual Machine Scale Set VM instanceId must be a number.",
-        Some("instanceId"),
-    ))
-}
-
-fn not_on_flexible(operation: &str, set: &str) -> Reply {
-    let message = format!(
-        "Operation 'VirtualMachineScaleSets.{operation}' is not allowed on Virtual Machine Scale Set '{set}'."
-    );
-    Reply::error(400, "BadRequest", &message, None)
-}
-
-fn known<'a>(state: &'a State, group: &str, name: &str) -> Result<&'a ScaleSet, Reply> {
+/// 404.
+pub fn known<'a>(state: &'a State, group: &str, name: &str) -> Result<&'a ScaleSet, Reply> {
     state
         .region
         .set(group, name)
@@ -290,7 +201,6 @@ fn authenticates(body: &Value) -> Result<(), Reply> {
 fn unchangeable(before: Option<&Value>, after: &Value) -> Result<(), Reply> {
     let Some(before) = before else { return Ok(()) };
     for (pointer, property) in [
-        ("/properties/orchestrationMode", "orchestrationMode"),
         (
             "/properties/platformFaultDomainCount",
             "platformFaultDomainCount",
@@ -355,6 +265,7 @@ fn rendered(state: &State, key: &SetKey) -> Option<Value> {
     if !set.zones.is_empty() {
         document["zones"] = json!(set.zones);
     }
+    document["properties"]["orchestrationMode"] = json!(set.mode.as_str());
     document["properties"]["provisioningState"] = json!(set.provisioning_state().as_str());
     document["properties"]["uniqueId"] = json!(record.unique_id);
     document["properties"]["timeCreated"] = json!(state.clock.stamp(set.created));

@@ -58,6 +58,8 @@ pub struct Settings {
     pub eviction_moves_etag: Option<bool>,
     pub operation_end_moves_etag: Option<bool>,
     pub eviction_shows_updating: Option<bool>,
+    pub flexible_takes_batches: Option<bool>,
+    pub reuses_instance_ids: Option<bool>,
     pub max_price_can_change: Option<bool>,
     pub instances_inherit_tags: Option<bool>,
     pub operation_waits_for_instances: Option<bool>,
@@ -160,6 +162,8 @@ impl Settings {
             self.operation_end_moves_etag,
         );
         set(&mut o.eviction_shows_updating, self.eviction_shows_updating);
+        set(&mut o.flexible_takes_batches, self.flexible_takes_batches);
+        set(&mut o.reuses_instance_ids, self.reuses_instance_ids);
         set(&mut o.max_price_can_change, self.max_price_can_change);
         set(&mut o.instances_inherit_tags, self.instances_inherit_tags);
         set(
@@ -219,6 +223,8 @@ pub fn shown(state: &State) -> Value {
         "evictionMovesEtag": o.eviction_moves_etag,
         "operationEndMovesEtag": o.operation_end_moves_etag,
         "evictionShowsUpdating": o.eviction_shows_updating,
+        "flexibleTakesBatches": o.flexible_takes_batches,
+        "reusesInstanceIds": o.reuses_instance_ids,
         "maxPriceCanChange": o.max_price_can_change,
         "instancesInheritTags": o.instances_inherit_tags,
         "operationWaitsForInstances": o.operation_waits_for_instances,

@@ -8,6 +8,7 @@ use super::limits::Limits;
 use super::log::Log;
 use serde_json::Value;
 use spotpool_core::world::{Priority, Region, ScaleSet, SetKey};
+use std::cell::LazyCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -70,38 +71,42 @@ impl SetRecord {
         }
     }
 
-    /// New instances remember the profile of this moment; changes of state are dated.
-    fn follow(&mut self, set: &ScaleSet, now: u64, vm_id: impl Fn(&str) -> String) {
-        self.machines
-            .retain(|name, _| set.instances.contains_key(name));
-        let mut profile = None;
-        for instance in set.instances.values() {
+    /// New and upgraded instances remember the profile of this moment; changes of state are dated.
+    fn follow(&mut self, set: &ScaleSet, now: u64, vm_id: impl Fn(u64) -> String) {
+        // By its number as well: a name can be used again.
+        self.machines.retain(|name, machine| {
+            let instance = set.instances.get(name);
+            instance.is_some_and(|i| i.number == machine.number)
+        });
+        let document = &self.document;
+        let profile = LazyCell::new(|| {
+            let profile = document.pointer("/properties/virtualMachineProfile");
+            Arc::new(profile.cloned().unwrap_or_default())
+        });
+        for (name, instance) in &set.instances {
             let state = (instance.provisioning_state(), instance.power_state());
-            if let Some(machine) = self.machines.get_mut(&instance.name) {
+            let revision = instance.model.revision;
+            if let Some(machine) = self.machines.get_mut(name) {
                 if machine.state != state {
-                    machine.state = state;
-                    machine.etag += 1;
                     machine.changed = now;
                 }
+                if machine.revision != revision {
+                    machine.profile = Arc::clone(&profile);
+                }
+                machine.etag += u64::from((machine.state, machine.revision) != (state, revision));
+                (machine.state, machine.revision) = (state, revision);
                 continue;
             }
-            let document = &self.document;
-            let profile = profile.get_or_insert_with(|| {
-                Arc::new(
-                    document
-                        .pointer("/properties/virtualMachineProfile")
-                        .cloned()
-                        .unwrap_or_default(),
-                )
-            });
             let machine = MachineRecord {
-                profile: Arc::clone(profile),
-                vm_id: vm_id(&instance.name),
+                profile: Arc::clone(&profile),
+                vm_id: vm_id(instance.number),
                 etag: 1,
                 changed: now,
+                number: instance.number,
+                revision,
                 state,
             };
-            self.machines.insert(instance.name.clone(), machine);
+            self.machines.insert(name.clone(), machine);
         }
     }
 
@@ -144,6 +149,8 @@ pub struct MachineRecord {
     pub etag: u64,
     /// World time of the last change of state.
     pub changed: u64,
+    number: u64,
+    revision: u32,
     state: (&'static str, &'static str),
 }
 
@@ -200,9 +207,7 @@ impl State {
         self.sets.retain(|key, _| sets.contains_key(key));
         for (key, record) in &mut self.sets {
             let Some(set) = sets.get(key) else { continue };
-            record.follow(set, now, |name| {
-                ids::guid(seed, &format!("vm/{}/{name}", key.resource_group))
-            });
+            record.follow(set, now, |number| ids::guid(seed, &format!("vm/{number}")));
             record.sample(set, now);
         }
     }

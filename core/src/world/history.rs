@@ -1,8 +1,8 @@
 //! What happened, for people and tests. No part of the world's state: two worlds that differ only in their past are equal.
 
+use super::effect::InstanceAction;
 use super::instance::Priority;
 use super::operation::OperationKind;
-use super::power::InstanceAction;
 use std::collections::VecDeque;
 use std::fmt;
 use std::hash::{Hash, Hasher};

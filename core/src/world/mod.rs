@@ -35,6 +35,7 @@ mod allocation;
 mod canonical;
 mod chance;
 mod deletion;
+mod effect;
 mod eviction;
 mod history;
 mod instance;
@@ -53,6 +54,7 @@ mod validation;
 
 pub use canonical::Renaming;
 pub use chance::{Span, splitmix64};
+pub use effect::InstanceAction;
 pub use history::{Counters, Event, History, What};
 pub use instance::{EvictionPolicy, Instance, Model, Phase, Priority};
 pub use market::{Market, REGIONAL_CORES, SPOT_CORES, VmSize};
@@ -61,7 +63,6 @@ pub use operation::{Failure, Operation, OperationKind, Status};
 pub use options::{
     AllocationError, CapacityFalls, CapacityWrite, Concurrent, NoCapacity, Options, TakeFirst,
 };
-pub use power::InstanceAction;
 pub use refusal::{Refusal, dollars};
 pub use requests::{Accepted, Precondition, SetChange};
 pub use scale_set::{OrchestrationMode, PriorityMix, ProvisioningState, ScaleSet, SetKey, Split};

@@ -1,6 +1,6 @@
 //! A long-running operation: what was accepted, what remains to be done, and how it ended.
 
-use super::power::InstanceAction;
+use super::effect::InstanceAction;
 use super::scale_set::SetKey;
 
 /// What an operation does.

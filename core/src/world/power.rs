@@ -1,6 +1,7 @@
 //! Start, deallocate, power off and their like, on instances that exist. Each either is refused with nothing done, or is
 //! accepted as an operation whose effects `passage` brings. Nothing here moves the capacity: a deallocated instance counts.
 
+use super::effect::{Effect, InstanceAction, effect, possible};
 use super::instance::{Phase, Priority};
 use super::operation::OperationKind;
 use super::options::{Concurrent, NoCapacity};
@@ -8,103 +9,6 @@ use super::refusal::Refusal;
 use super::scale_set::{OrchestrationMode, ScaleSet, SetKey};
 use super::{Instance, Region, What};
 use std::sync::Arc;
-
-/// What can be asked of an instance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum InstanceAction {
-    /// Runs it again. A deallocated one needs a place in the market, which may be gone or too dear.
-    Start,
-    /// Takes it off its host; it stays, and counts.
-    Deallocate,
-    /// Powers it off; it keeps its place and its price.
-    PowerOff,
-    /// Reboots it.
-    Restart,
-    /// Reboots it on another host.
-    Redeploy,
-    /// Reboots it from a fresh disk.
-    Reimage,
-    /// Lets Azure bring it into its known state: heals a failed one, leaves others alone.
-    Reapply,
-}
-
-impl InstanceAction {
-    /// The last segment of its path, in the spelling of single machines.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Start => "start",
-            Self::Deallocate => "deallocate",
-            Self::PowerOff => "powerOff",
-            Self::Restart => "restart",
-            Self::Redeploy => "redeploy",
-            Self::Reimage => "reimage",
-            Self::Reapply => "reapply",
-        }
-    }
-
-    /// The action of a path segment in any spelling.
-    #[must_use]
-    pub fn of(segment: &str) -> Option<Self> {
-        [
-            Self::Start,
-            Self::Deallocate,
-            Self::PowerOff,
-            Self::Restart,
-            Self::Redeploy,
-            Self::Reimage,
-            Self::Reapply,
-        ]
-        .into_iter()
-        .find(|action| action.as_str().eq_ignore_ascii_case(segment))
-    }
-}
-
-/// What an action comes to for one instance in its present phase.
-enum Effect {
-    /// It is as asked already, or on its way there.
-    Nothing,
-    /// A boot. `place`: it must find a place first.
-    Boot { place: bool },
-    /// Down, its place kept.
-    Stop,
-    /// Down, its place given up.
-    Deallocate,
-    /// Something else is at work on it, an eviction perhaps.
-    Busy,
-    /// It must run for that.
-    NotRunning,
-}
-
-fn effect(action: InstanceAction, instance: &Instance) -> Effect {
-    use InstanceAction as A;
-    match (instance.phase, action) {
-        (Phase::Creating { .. } | Phase::Starting { .. }, A::Start) => Effect::Nothing,
-        (Phase::Deallocating { .. }, A::Deallocate) | (Phase::Stopping { .. }, A::PowerOff) => {
-            Effect::Nothing
-        }
-        (
-            Phase::Creating { .. }
-            | Phase::Starting { .. }
-            | Phase::Stopping { .. }
-            | Phase::Deallocating { .. }
-            | Phase::Deleting { .. },
-            _,
-        ) => Effect::Busy,
-        (Phase::Running | Phase::Noticed { .. } | Phase::Failed, A::Start) => Effect::Nothing,
-        (Phase::Stopped, A::Start) => Effect::Boot { place: false },
-        (Phase::Deallocated, A::Start) => Effect::Boot { place: true },
-        (Phase::Deallocated, A::Deallocate | A::PowerOff | A::Reapply) => Effect::Nothing,
-        (_, A::Deallocate) => Effect::Deallocate,
-        (Phase::Stopped, A::PowerOff | A::Reapply) => Effect::Nothing,
-        (Phase::Running | Phase::Noticed { .. }, A::Reapply) => Effect::Nothing,
-        (Phase::Stopped | Phase::Deallocated, _) => Effect::NotRunning,
-        // [INF] the eviction goes on whatever else is asked.
-        (Phase::Noticed { .. }, _) => Effect::Nothing,
-        (Phase::Running | Phase::Failed, A::PowerOff) => Effect::Stop,
-        (Phase::Running | Phase::Failed, _) => Effect::Boot { place: false },
-    }
-}
 
 impl Region {
     /// POST …/start of a scale set: the instances with these ids, or all.
@@ -331,6 +235,7 @@ impl Region {
             let span = match effect {
                 Effect::Boot { .. } => self.options.boot,
                 Effect::Stop | Effect::Deallocate => self.options.deletion,
+                Effect::Upgrade => super::Span::exactly(0),
                 Effect::Nothing | Effect::Busy | Effect::NotRunning => continue,
             };
             if matches!(effect, Effect::Boot { place: true })
@@ -343,15 +248,19 @@ impl Region {
             let Some(set) = self.sets.get_mut(key) else {
                 continue;
             };
-            let set_name = set.name.clone();
-            if let Some(instance) = set.instances.get_mut(name) {
-                instance.phase = match effect {
-                    Effect::Stop => Phase::Stopping { until },
-                    Effect::Deallocate => Phase::Deallocating { until },
-                    _ => Phase::Starting { until },
-                };
-                instance.operation = Some(operation);
-                instance.failure = None;
+            let (set_name, model) = (set.name.clone(), Arc::clone(&set.model));
+            match set.instances.get_mut(name) {
+                None => continue,
+                Some(instance) if matches!(effect, Effect::Upgrade) => instance.model = model,
+                Some(instance) => {
+                    instance.phase = match effect {
+                        Effect::Stop => Phase::Stopping { until },
+                        Effect::Deallocate => Phase::Deallocating { until },
+                        _ => Phase::Starting { until },
+                    };
+                    instance.operation = Some(operation);
+                    instance.failure = None;
+                }
             }
             let instance = name.clone();
             self.note(&set_name, What::ActionRequested { instance, action });
@@ -397,20 +306,4 @@ fn named<'a>(set: &'a ScaleSet, ids: &[&str]) -> Result<Vec<&'a Instance>, Refus
     ids.iter()
         .map(|id| set.find(id).ok_or_else(|| Refusal::not_an_instance(id)))
         .collect()
-}
-
-fn possible(action: InstanceAction, instance: &Instance) -> Result<(), Refusal> {
-    match effect(action, instance) {
-        Effect::Busy => Err(Refusal::conflict()),
-        Effect::NotRunning => Err(Refusal::new(
-            409,
-            "OperationNotAllowed",
-            format!(
-                "Operation '{}' is not allowed on VM '{}' since the VM is either deallocated or stopped. You can start the VM and retry.",
-                action.as_str(),
-                instance.name
-            ),
-        )),
-        _ => Ok(()),
-    }
 }

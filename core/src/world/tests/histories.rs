@@ -71,6 +71,7 @@ fn step(region: &mut Region, chance: &mut Chance, policy: EvictionPolicy, mode: 
                 InstanceAction::PowerOff,
                 InstanceAction::Restart,
                 InstanceAction::Reapply,
+                InstanceAction::ManualUpgrade,
             ];
             drop(region.act_on_instance(RG, &any(chance, &names), any(chance, &all)));
         }

@@ -167,3 +167,26 @@ fn batches_go_by_number_whatever_flexible_sets_may_do() {
     rest(&mut region);
     assert_eq!(set(&region).running().spot, 3);
 }
+
+#[test]
+fn an_old_instance_keeps_its_model_until_it_is_upgraded() {
+    let mut region = uniform(Options::default(), 2, EvictionPolicy::Delete);
+    let change = SetChange {
+        model_changed: true,
+        ..SetChange::default()
+    };
+    region
+        .patch(RG, "render", &change, Precondition::None)
+        .unwrap();
+    rest(&mut region);
+    region
+        .act_on_instances(RG, "render", InstanceAction::ManualUpgrade, &["1"])
+        .unwrap();
+    rest(&mut region);
+    let revisions = |r: &Region| -> Vec<u32> {
+        let all = set(r).by_age();
+        all.iter().map(|i| i.model.revision).collect()
+    };
+    assert_eq!(revisions(&region), [1, 2]);
+    assert_eq!(set(&region).running().spot, 2);
+}
