@@ -3,6 +3,7 @@
 mod life;
 mod refusals;
 mod sockets;
+mod uniform;
 
 use super::*;
 use serde_json::{Value, json};
