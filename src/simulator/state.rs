@@ -48,7 +48,7 @@ pub struct Sample {
     pub at: u64,
     /// Running Spot instances.
     pub spot: u32,
-    /// Spot instances being made.
+    /// Spot instances being made or started again.
     pub starting: u32,
     /// Running regular instances.
     pub regular: u32,
@@ -115,7 +115,7 @@ impl SetRecord {
         let starting = set
             .instances
             .values()
-            .filter(|i| i.priority == Priority::Spot && i.provisioning_state() == "Creating")
+            .filter(|i| i.priority == Priority::Spot && i.power_state() == "starting")
             .count() as u32;
         let sample = Sample {
             at: now,
