@@ -319,6 +319,9 @@ impl Azure {
             .args(["--listen", &format!("127.0.0.1:{port}")])
             .args(["--speed", &settings.speed.to_string()])
             .args(&settings.simulator);
+        if let Some(log) = traffic_log(port) {
+            command.arg("--log").arg(log);
+        }
         let mut process = Process::start(
             "spotpool simulator",
             command,
@@ -478,6 +481,15 @@ impl Azure {
         let (status, text) = (answer.status().as_u16(), answer.text().await?);
         Ok((status, serde_json::from_str(&text).unwrap_or(Value::Null)))
     }
+}
+
+/// Where the simulator on this port records what it is asked and answers: a file of the test's own in the directory that `SPOTPOOL_TRAFFIC`
+/// names, for `make schemas` to read.
+fn traffic_log(port: u16) -> Option<PathBuf> {
+    let directory = PathBuf::from(std::env::var_os("SPOTPOOL_TRAFFIC")?);
+    let thread = std::thread::current();
+    let test = thread.name().unwrap_or("main").replace("::", ".");
+    Some(directory.join(format!("{test}-{}-{port}.jsonl", std::process::id())))
 }
 
 /// A scale set as the simulator's control API tells it.
