@@ -18,8 +18,10 @@ build: ## build the spotpool program (target/debug/spotpool)
 test: ## run all tests: laws, units, real control plane end to end (needs Rust, Go, Python 3, make; builds the rest itself)
 	@tests/control-plane/prepare.sh >/dev/null
 	@tests/helm/prepare.sh >/dev/null
+	@rm -rf target/azure-traffic && mkdir -p target/azure-traffic
 	cargo test -p spotpool-core -- --show-output
-	cargo test -p spotpool
+	SPOTPOOL_TRAFFIC="$(CURDIR)/target/azure-traffic" cargo test -p spotpool
+	@tests/schemas/run
 
 .PHONY: check
 check: ## formatting and lints, without tests
@@ -38,6 +40,10 @@ bench: ## figures: plans a second; a hundred pools at rest; how soon an eviction
 .PHONY: conformance
 conformance: ## let Microsoft's own Python SDK drive the simulator (installs it into target/conformance)
 	@tests/conformance/run
+
+.PHONY: schemas
+schemas: ## hold the traffic of the last `make test` to Microsoft's schemas (../shared/azure, or AZURE_SCHEMAS)
+	@tests/schemas/run
 
 # ---- demo ------------------------------------------------------------------------
 
