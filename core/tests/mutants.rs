@@ -232,15 +232,7 @@ fn asks_for_one_more(
     now: Timestamp,
 ) -> Plan {
     let mut made = plan(desired, observed, memory, now);
-    if let Some((
-        Action::Resize {
-            capacity,
-            proof: None,
-            ..
-        },
-        _,
-    )) = &mut made.action
-    {
+    if let Some((Action::Resize { capacity, .. }, _)) = &mut made.action {
         *capacity += 1;
     }
     made

@@ -82,7 +82,11 @@ impl Budget {
         now: Timestamp,
     ) -> Result<Permit, Timestamp> {
         // A list is read whole or not at all: to stop before its last page would have spent the others for nothing.
-        let urgency = if call.goes_on { Urgency::Rescue } else { urgency };
+        let urgency = if call.goes_on {
+            Urgency::Rescue
+        } else {
+            urgency
+        };
         let limits = self.0.entry(call.subscription.clone()).or_default();
         limits.tidy(now);
         let booked = limits.line.get(&call.line);

@@ -39,17 +39,13 @@ use azure_mgmt_compute::package_2024_07_01::{Client, models};
 use http::HeaderMap;
 use reqwest::Url;
 use serde_json::Value;
-use spotpool_core::planner::{
-    Action, Answer, Blind, Instance, Observed, Provisioning, ScaleSet,
-};
+use spotpool_core::planner::{Action, Answer, Blind, Instance, Observed, Provisioning, ScaleSet};
 use spotpool_core::units::{Etag, Seen, Timestamp};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::cloud::{
-    Calls, Cloud, Look, OperationRef, PoolRef, Receipt, Remaining, Shape, Urgency,
-};
+use crate::cloud::{Calls, Cloud, Look, OperationRef, PoolRef, Receipt, Remaining, Shape, Urgency};
 use credential::{Env, Login};
 use operation::Progress;
 use options::{Reach, check, is_loopback};
@@ -197,11 +193,7 @@ impl Azure {
         }
     }
 
-    async fn look_at_set(
-        &self,
-        pool: &PoolRef,
-        urgency: Urgency,
-    ) -> Seen<Option<ScaleSet>, Blind> {
+    async fn look_at_set(&self, pool: &PoolRef, urgency: Urgency) -> Seen<Option<ScaleSet>, Blind> {
         let at = self.now();
         match self.fetch(pool, urgency).await {
             Ok((body, etag)) => match scale_set::read(&body, etag.as_deref()) {

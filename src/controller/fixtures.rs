@@ -11,9 +11,7 @@ use spotpool_core::units::{Count, Etag, InstanceName, Priority, Seen, Timestamp,
 
 use crate::api::{FINALIZER, SpotPool};
 use crate::clock::Clock;
-use crate::cloud::{
-    Calls, Cloud, Look, OperationRef, PoolRef, Receipt, Remaining, Shape, Urgency,
-};
+use crate::cloud::{Calls, Cloud, Look, OperationRef, PoolRef, Receipt, Remaining, Shape, Urgency};
 
 use super::Settings;
 
@@ -196,13 +194,7 @@ impl Cloud for FakeCloud {
         }
     }
 
-    async fn act(
-        &self,
-        pool: &PoolRef,
-        _: &Shape,
-        action: &Action,
-        urgency: Urgency,
-    ) -> Receipt {
+    async fn act(&self, pool: &PoolRef, _: &Shape, action: &Action, urgency: Urgency) -> Receipt {
         let now = self.now();
         let mut inner = self.inner.lock().unwrap();
         inner.urgencies.push(urgency);

@@ -166,11 +166,7 @@ impl Turn {
         };
         match action {
             Action::Create { vm_size, .. }
-            | Action::Resize {
-                vm_size,
-                proof: None,
-                ..
-            }
+            | Action::Resize { vm_size, .. }
             | Action::Restart { vm_size, .. } => {
                 if let Some(closed) = kept.closed.iter().find(|one| &one.vm_size == vm_size) {
                     self.happenings
@@ -203,7 +199,7 @@ impl Turn {
                     strikes,
                 });
             }
-            Action::Resize { .. } | Action::Replace { .. } => {}
+            Action::Replace { .. } => {}
         }
     }
 

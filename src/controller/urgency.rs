@@ -11,10 +11,9 @@ use crate::cloud::Urgency;
 /// Of a write: by why it is made.
 pub fn of_write(action: &Action, because: &Because) -> Urgency {
     match (because.reason, action) {
-        (
-            Reason::ReplacementRequested | Reason::RestartRequested | Reason::ReplacingBroken,
-            _,
-        ) => Urgency::Rescue,
+        (Reason::ReplacementRequested | Reason::RestartRequested | Reason::ReplacingBroken, _) => {
+            Urgency::Rescue
+        }
         // Too much costs money; too little stops work.
         (Reason::ScalingDown | Reason::ScaleSetDeleted, _) | (_, Action::Remove { .. }) => {
             Urgency::Tidying

@@ -77,8 +77,7 @@ pub fn with_advice(reason: Reason, fact: &str) -> String {
 pub fn action_word(action: &Action) -> &'static str {
     match action {
         Action::Create { .. } => "CreateScaleSet",
-        Action::Resize { proof: None, .. } => "CreateInstances",
-        Action::Resize { proof: Some(_), .. } => "RemoveInstances",
+        Action::Resize { .. } => "CreateInstances",
         Action::Reshape { .. } => "UpdateModel",
         Action::Replace { .. } => "DeleteInstances",
         Action::Restart { .. } => "StartInstances",

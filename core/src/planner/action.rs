@@ -19,7 +19,8 @@ pub enum Action {
         /// The model it is made with.
         model: ModelHash,
     },
-    /// Set capacity and base. The way to grow, and the guarded way to shrink.
+    /// Set capacity and base: the way to grow. Never the way to shrink: should an eviction come between look and write, Azure would take
+    /// wanted instances for it, or count it twice.
     Resize {
         /// Instances in all.
         capacity: Count,
@@ -29,8 +30,6 @@ pub enum Action {
         vm_size: VmSize,
         /// `If-Match`.
         guard: Guard,
-        /// Present when this may take instances away.
-        proof: Option<Proof>,
     },
     /// Change what new instances are made from and how many of them are regular; leaves capacity and running instances alone.
     Reshape {

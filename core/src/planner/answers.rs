@@ -8,7 +8,7 @@ use super::observed::{Outcome, Provisioning};
 use super::picture::Picture;
 use super::refusal::{Closed, Refusal, RefusalKind};
 use super::restart;
-use crate::units::{Count, ModelHash, Timestamp, VmSize};
+use crate::units::{ModelHash, Timestamp, VmSize};
 
 /// Takes the answer to an action into memory. `now` is the time after the call: nothing read before it counts.
 pub fn remember(
@@ -27,12 +27,7 @@ pub fn remember(
     memory.process.last_write = Some(now);
     memory.process.still = None;
     let buying = match action {
-        Action::Create { vm_size, .. } => Some(vm_size),
-        Action::Resize {
-            vm_size,
-            proof: None,
-            ..
-        } => Some(vm_size),
+        Action::Create { vm_size, .. } | Action::Resize { vm_size, .. } => Some(vm_size),
         // What is started again is bought again: Azure may have no machine of this size, or ask too much for it.
         Action::Restart { vm_size, instances } => {
             restart::tried(instances, &mut memory, now);
@@ -61,12 +56,6 @@ pub fn remember(
                 memory.kept.asked_spot = desired.spot;
             }
             match action {
-                Action::Resize { proof: Some(_), .. } => {
-                    memory.kept.asked_spot = desired.spot;
-                    let seen =
-                        Count::try_from(memory.process.spot_seen.len()).unwrap_or(Count::MAX);
-                    memory.process.leaving = seen.saturating_sub(desired.spot);
-                }
                 Action::Replace { instances, .. } => {
                     let mut spot = memory.process.spot_seen.clone();
                     instances.iter().for_each(|name| {
@@ -110,7 +99,7 @@ fn refuse(
             memory.kept.close(closed);
         }
         (Action::Reshape { model, .. }, None) => reject(model.clone(), refusal, memory, now),
-        (Action::Resize { .. } | Action::Replace { .. }, None) => {
+        (Action::Replace { .. }, None) => {
             let before = memory.process.keeping.as_ref();
             memory.process.keeping = Some(Closed::after(
                 VmSize::default(),

@@ -59,7 +59,6 @@ pub(super) fn grow(
             base: desired.regular,
             vm_size: vm_size.clone(),
             guard: guard.clone(),
-            proof: None,
         };
         let reason = if memory.process.to_replace > 0 {
             Reason::ReplacementRequested

@@ -36,9 +36,7 @@ pub(super) fn notice(
         .difference(&held)
         .cloned()
         .collect();
-    let gone = Count::try_from(lost.len()).unwrap_or(Count::MAX);
-    let evicted = gone.saturating_sub(memory.process.leaving);
-    memory.process.leaving = memory.process.leaving.saturating_sub(gone);
+    let evicted = Count::try_from(lost.len()).unwrap_or(Count::MAX);
     if evicted > 0 {
         notes.push(Because {
             reason: Reason::Evicted,

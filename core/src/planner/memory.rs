@@ -64,8 +64,6 @@ pub struct Process {
     pub down: BTreeMap<InstanceName, Down>,
     /// Spot instances held at the last look: those that vanish without our doing were evicted.
     pub spot_seen: BTreeSet<InstanceName>,
-    /// Spot instances that our own writes take away.
-    pub leaving: Count,
     /// Evicted instances not yet replaced by running ones.
     pub to_replace: Count,
     /// Since when Azure cannot be read.

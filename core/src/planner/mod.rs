@@ -335,7 +335,7 @@ fn present(desired: &Desired, picture: &Picture<'_>, memory: &mut Memory, now: T
         // A refusal to sell more is no reason to keep what is too much.
         return match step {
             Step::Wait(Stage::Refused(closed), until) => {
-                match replacement::shrink(desired, picture, &guard, &still, memory, now) {
+                match replacement::shrink(desired, picture, &still, memory, now) {
                     Some(step @ Step::Act(..)) => step,
                     Some(Step::Wait(_, again)) => wait(Stage::Refused(closed), until.min(again)),
                     None => wait(Stage::Refused(closed), until.min(now + desired.pace.rest)),
@@ -356,7 +356,7 @@ fn present(desired: &Desired, picture: &Picture<'_>, memory: &mut Memory, now: T
     ) {
         return step;
     }
-    if let Some(step) = replacement::shrink(desired, picture, &guard, &still, memory, now) {
+    if let Some(step) = replacement::shrink(desired, picture, &still, memory, now) {
         return step;
     }
     if let Some(step) = restart::await_next(desired, picture, memory, now) {

@@ -35,13 +35,6 @@ impl Picture<'_> {
         })
     }
 
-    /// Whether any instance is deallocated or about to be.
-    pub fn has_down(&self) -> bool {
-        self.instances
-            .iter()
-            .any(|one| matches!(one.phase, Phase::Deallocating | Phase::Deallocated))
-    }
-
     /// Whether any instance's state could not be read.
     pub fn has_unknown(&self) -> bool {
         self.instances.iter().any(|one| one.phase == Phase::Unknown)

@@ -4,7 +4,7 @@ use crate::units::{InstanceName, Priority, Timestamp};
 
 use super::action::{Action, Because, Reason};
 use super::desired::Desired;
-use super::guard::{Guard, Stillness};
+use super::guard::Stillness;
 use super::memory::Memory;
 use super::observed::{Instance, Phase};
 use super::picture::Picture;
@@ -15,7 +15,6 @@ use super::{Step, act, restart, wait};
 pub(super) fn shrink(
     desired: &Desired,
     picture: &Picture<'_>,
-    guard: &Guard,
     still: &Stillness,
     memory: &Memory,
     now: Timestamp,
@@ -67,36 +66,6 @@ pub(super) fn shrink(
         );
         return Some(wait(Stage::Settling { message }, now + desired.pace.settle));
     };
-    let total = desired.total();
-    // One capacity write, guarded by the ETag, where Azure's own choice is the right one. Not where there are regular instances:
-    // should an eviction come between look and write and not move the ETag, the write would reach down to them.
-    let azure_would_choose_right = broken.is_empty()
-        && !unconfirmed
-        && !picture.has_down()
-        && desired.regular == 0
-        && picture.set.base == 0
-        && over_regular == 0
-        && picture.set.capacity == picture.alive();
-    if azure_would_choose_right {
-        let message = format!(
-            "{over_spot} Spot instances more than the {} declared, read twice: capacity {} to {total}",
-            desired.spot, picture.set.capacity
-        );
-        let action = Action::Resize {
-            capacity: total,
-            base: desired.regular,
-            vm_size: picture.set.vm_size.clone(),
-            guard: guard.clone(),
-            proof: Some(proof),
-        };
-        return Some(act(
-            action,
-            Because {
-                reason: Reason::ScalingDown,
-                message,
-            },
-        ));
-    }
     let mut instances = victims(picture, &broken, Priority::Regular, over_regular);
     instances.extend(victims(picture, &broken, Priority::Spot, over_spot));
     let surplus = instances.len();

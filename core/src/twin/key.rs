@@ -77,15 +77,7 @@ impl Twin {
                     base,
                     vm_size,
                     guard,
-                    proof,
-                } => (
-                    capacity,
-                    base,
-                    vm_size,
-                    re_etag(guard.etag()),
-                    proof.is_some(),
-                )
-                    .hash(&mut hasher),
+                } => (capacity, base, vm_size, re_etag(guard.etag())).hash(&mut hasher),
                 Action::Reshape { base, guard, .. } => {
                     (base, re_etag(guard.etag())).hash(&mut hasher)
                 }

@@ -165,7 +165,11 @@ mod tests {
             T0 + Millis::seconds(15),
             "asking again changes nothing"
         );
-        assert_eq!(bucket.tokens(T0 + Millis::minutes(60)), 12, "no more than full");
+        assert_eq!(
+            bucket.tokens(T0 + Millis::minutes(60)),
+            12,
+            "no more than full"
+        );
     }
 
     #[test]

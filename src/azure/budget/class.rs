@@ -89,7 +89,9 @@ impl Call {
         };
         // Lists of machines differ only in their filter. Nothing else of a query is kept: an operation's is signed.
         let filter = parameter("$filter").unwrap_or_default();
-        let compute = segments.iter().position(|part| *part == "microsoft.compute");
+        let compute = segments
+            .iter()
+            .position(|part| *part == "microsoft.compute");
         let tail = compute.map_or(&[][..], |at| &segments[at + 1..]);
         let mut counts = arm(method, subscription.is_empty());
         counts.extend(match policy(method, tail) {
@@ -124,7 +126,11 @@ fn arm(method: &Method, tenant: bool) -> Vec<(BucketId, Rate)> {
         ),
     };
     let scaled = [one, rate(15 * one.per_minute, 15 * one.depth)];
-    names.iter().map(|name| BucketId::Arm(name)).zip(scaled).collect()
+    names
+        .iter()
+        .map(|name| BucketId::Arm(name))
+        .zip(scaled)
+        .collect()
 }
 
 /// One of Compute's policies.
@@ -147,7 +153,12 @@ fn policy(method: &Method, tail: &[&str]) -> Option<Policy> {
     };
     let update = of(UPDATE_SET, rate(4, 12), rate(500, 1_500));
     let delete = of("DeleteVMScaleSet", rate(4, 12), rate(175, 525));
-    let batch = |policy: Option<Policy>| policy.map(|policy| Policy { batch: true, ..policy });
+    let batch = |policy: Option<Policy>| {
+        policy.map(|policy| Policy {
+            batch: true,
+            ..policy
+        })
+    };
     const SETS: &str = "virtualmachinescalesets";
     const MACHINES: &str = "virtualmachines";
     match (method.as_str(), tail) {
@@ -214,8 +225,16 @@ mod tests {
             ("PATCH", "/virtualMachineScaleSets/a", "UpdateVMScaleSet"),
             ("GET", "/virtualMachineScaleSets/a", "LowCostGetVMScaleSet"),
             ("DELETE", "/virtualMachineScaleSets/a", "DeleteVMScaleSet"),
-            ("POST", "/virtualMachineScaleSets/a/delete", "DeleteVMScaleSet"),
-            ("POST", "/virtualMachineScaleSets/a/start", "UpdateVMScaleSet"),
+            (
+                "POST",
+                "/virtualMachineScaleSets/a/delete",
+                "DeleteVMScaleSet",
+            ),
+            (
+                "POST",
+                "/virtualMachineScaleSets/a/start",
+                "UpdateVMScaleSet",
+            ),
             (
                 "GET",
                 "/virtualMachineScaleSets/a/virtualMachines",
@@ -223,10 +242,15 @@ mod tests {
             ),
             ("GET", "/virtualMachines?$filter=x", "HighCostGet"),
             ("POST", "/virtualMachines/a_1/start", "UpdateVM"),
-            ("GET", "/locations/eastus/operations/1?s=secret", "GetOperation"),
+            (
+                "GET",
+                "/locations/eastus/operations/1?s=secret",
+                "GetOperation",
+            ),
         ];
         for (method, tail, policy) in table {
-            let path = format!("/subscriptions/S/resourceGroups/G/providers/Microsoft.Compute{tail}");
+            let path =
+                format!("/subscriptions/S/resourceGroups/G/providers/Microsoft.Compute{tail}");
             let call = call(method, &path);
             assert_eq!(call.subscription, "s");
             assert!(
@@ -260,7 +284,10 @@ mod tests {
     #[test]
     fn what_belongs_to_no_subscription_or_no_policy_counts_only_for_arm() {
         assert_eq!(
-            names(&call("POST", "/providers/Microsoft.ResourceGraph/resources")),
+            names(&call(
+                "POST",
+                "/providers/Microsoft.ResourceGraph/resources"
+            )),
             ["tenant-writes", "OtherResource"]
         );
         assert_eq!(

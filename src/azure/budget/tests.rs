@@ -1,6 +1,5 @@
 //! The budget's rules one by one; `laws` has them all at once in random histories.
 
-
 use super::*;
 use http::{HeaderValue, Method};
 use reqwest::Url;
@@ -23,17 +22,29 @@ fn call(method: &str, subscription: &str, tail: &str) -> Call {
 
 /// Reads a pool's scale set.
 fn get(subscription: &str, pool: &str) -> Call {
-    call("GET", subscription, &format!("virtualMachineScaleSets/{pool}"))
+    call(
+        "GET",
+        subscription,
+        &format!("virtualMachineScaleSets/{pool}"),
+    )
 }
 
 /// Lists a pool's instances.
 fn list(subscription: &str, pool: &str) -> Call {
-    call("GET", subscription, &format!("virtualMachines?$filter={pool}"))
+    call(
+        "GET",
+        subscription,
+        &format!("virtualMachines?$filter={pool}"),
+    )
 }
 
 /// Changes a pool's scale set.
 fn patch(subscription: &str, pool: &str) -> Call {
-    call("PATCH", subscription, &format!("virtualMachineScaleSets/{pool}"))
+    call(
+        "PATCH",
+        subscription,
+        &format!("virtualMachineScaleSets/{pool}"),
+    )
 }
 
 fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
@@ -103,7 +114,10 @@ fn five_hundred_pools_come_back_one_by_one_in_the_order_they_came() {
         .map(|n| budget.turn_of(list("s", &format!("p{n}")), Urgency::Looking, T0))
         .collect();
     assert!(turns.is_sorted_by(|one, two| one < two), "{turns:?}");
-    assert!(turns[499] - turns[0] >= Millis(19_900), "25 a second of ARM");
+    assert!(
+        turns[499] - turns[0] >= Millis(19_900),
+        "25 a second of ARM"
+    );
     for (n, turn) in turns.iter().enumerate() {
         let mut again = |now| budget.turn_of(list("s", &format!("p{n}")), Urgency::Looking, now);
         assert_eq!(again(T0 + Millis(1)), *turn, "asking again changes nothing");
@@ -143,7 +157,11 @@ fn the_last_part_of_a_shared_limit_is_for_the_more_urgent() {
     for urgency in order {
         sent.push(budget.drain(urgency, T0, |n| list("s", &format!("{urgency:?}-{n}"))));
     }
-    assert_eq!(sent, [225, 8, 8, 9], "of the 250 reads that ARM takes at once");
+    assert_eq!(
+        sent,
+        [225, 8, 8, 9],
+        "of the 250 reads that ARM takes at once"
+    );
 }
 
 #[test]
@@ -180,7 +198,10 @@ fn a_429_of_a_subscription_holds_all_of_it_and_no_other() {
     let soon = at(29);
     for urgency in [Urgency::Rescue, Urgency::Looking] {
         assert!(budget.ask(get("s", "b"), urgency, soon).is_err());
-        assert!(budget.ask(list("S", "b"), urgency, soon).is_err(), "however it is spelt");
+        assert!(
+            budget.ask(list("S", "b"), urgency, soon).is_err(),
+            "however it is spelt"
+        );
     }
     budget.goes(patch("s", "a"), Urgency::Change, soon);
     budget.goes(get("other", "a"), Urgency::Looking, soon);
@@ -208,7 +229,11 @@ fn a_429_of_a_resource_holds_only_that() {
 
 #[test]
 fn a_429_that_names_no_limit_we_know_holds_its_policy_in_the_whole_subscription() {
-    for body in [compute("HighCostGet30Min"), compute(""), "<html>".to_owned()] {
+    for body in [
+        compute("HighCostGet30Min"),
+        compute(""),
+        "<html>".to_owned(),
+    ] {
         let mut budget = Budget::default();
         budget.refused(list("s", "a"), 429, "", &body, T0);
         assert!(budget.ask(list("s", "b"), Urgency::Rescue, at(29)).is_err());
@@ -234,7 +259,11 @@ fn what_azure_has_left_counts_and_so_does_what_a_call_is_charged() {
         all.iter().find(|one| one.bucket == name).unwrap().tokens
     };
     let permit = budget
-        .ask(call("POST", "s", "virtualMachineScaleSets/a/delete"), Urgency::Change, T0)
+        .ask(
+            call("POST", "s", "virtualMachineScaleSets/a/delete"),
+            Urgency::Change,
+            T0,
+        )
         .unwrap();
     // [REC cap 4], without what is left of the machines' own limit.
     let headers = headers(&[

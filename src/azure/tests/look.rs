@@ -6,7 +6,9 @@ use spotpool_core::units::Priority;
 
 async fn look_at(replies: Vec<Reply>) -> (Look, Server) {
     let server = Server::start(replies).await;
-    let look = azure(&server, &Hands::new()).look(&pool(), None, Urgency::Looking).await;
+    let look = azure(&server, &Hands::new())
+        .look(&pool(), None, Urgency::Looking)
+        .await;
     (look, server)
 }
 
@@ -159,7 +161,9 @@ async fn follows_pages_to_their_end() {
         200,
         json!({"value": [vm("b"), vm("c")], "nextLink": ""}),
     ));
-    let look = azure(&server, &Hands::new()).look(&pool(), None, Urgency::Looking).await;
+    let look = azure(&server, &Hands::new())
+        .look(&pool(), None, Urgency::Looking)
+        .await;
     let Seen::Known { value, .. } = look.observed.instances else {
         panic!("{:?}", look.observed.instances)
     };
@@ -221,7 +225,9 @@ async fn a_list_that_never_ends_is_given_up() {
             json!({"value": [], "nextLink": format!("{}again?api-version=2024-07-01", server.url)}),
         ));
     }
-    let look = azure(&server, &Hands::new()).look(&pool(), None, Urgency::Looking).await;
+    let look = azure(&server, &Hands::new())
+        .look(&pool(), None, Urgency::Looking)
+        .await;
     assert!(matches!(
         look.observed.instances,
         Seen::Unknown(Blind::Unreachable { .. })
@@ -269,12 +275,20 @@ async fn throttled_reads_say_until_when_in_both_shapes() {
             until: START + Millis::seconds(seconds),
         };
         assert_eq!(
-            azure.look(&pool(), None, Urgency::Looking).await.observed.set,
+            azure
+                .look(&pool(), None, Urgency::Looking)
+                .await
+                .observed
+                .set,
             Seen::Unknown(until(11))
         );
         hands.forward(Millis::seconds(13));
         assert_eq!(
-            azure.look(&pool(), None, Urgency::Looking).await.observed.instances,
+            azure
+                .look(&pool(), None, Urgency::Looking)
+                .await
+                .observed
+                .instances,
             Seen::Unknown(until(43))
         );
         assert_eq!(

@@ -37,7 +37,12 @@ fn towards(url: Url) -> Azure {
 }
 
 async fn fact(azure: &Azure) -> String {
-    match azure.look(&pool(), None, Urgency::Looking).await.observed.set {
+    match azure
+        .look(&pool(), None, Urgency::Looking)
+        .await
+        .observed
+        .set
+    {
         Seen::Unknown(Blind::Unreachable { fact }) => fact,
         other => panic!("{other:?}"),
     }
@@ -312,7 +317,9 @@ async fn the_token_travels_in_the_request_and_shows_nowhere_else() {
         url: "https://management.azure.com/op?s=SIGNATURE".into(),
         not_before: START,
     };
-    let look = azure.look(&pool(), Some(&operation), Urgency::Looking).await;
+    let look = azure
+        .look(&pool(), Some(&operation), Urgency::Looking)
+        .await;
 
     assert_eq!(
         *wire.0.lock().unwrap(),

@@ -40,7 +40,6 @@ fn replaces_evicted_instances_at_once_when_capacity_has_fallen() {
             Action::Resize {
                 capacity: 20,
                 base: 2,
-                proof: None,
                 ..
             }
         ),

@@ -198,18 +198,15 @@ fn counts_evictions_once_and_not_what_it_took_itself() {
     };
     let (made, now) = until_acts(&fewer, &seeing, before.memory, before.next, 5);
     let memory = remember(&fewer, &made.memory, action(&made), &Answer::Accepted, now);
-    let after = plan(
-        &fewer,
-        &Seeing {
-            capacity: 10,
-            base: 0,
-            regular: 0,
-            spot: 10,
-        }
-        .at(now + Millis(1)),
-        &memory,
-        now + Millis(1),
-    );
+    let Action::Replace {
+        instances: taken, ..
+    } = action(&made)
+    else {
+        panic!("{:?}", made.action);
+    };
+    let mut left = seeing.at(now + Millis(1));
+    instances(&mut left).retain(|one| !taken.contains(&one.name));
+    let after = plan(&fewer, &left, &memory, now + Millis(1));
     assert_eq!(after.memory.kept.evictions, 0, "{:?}", after.notes);
 }
 

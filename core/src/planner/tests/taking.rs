@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn takes_surplus_only_after_two_readings_and_by_guarded_capacity() {
+fn takes_surplus_only_after_two_readings_and_by_name() {
     let (wanted, seeing) = (
         desired(0, 10),
         Seeing {
@@ -20,11 +20,7 @@ fn takes_surplus_only_after_two_readings_and_by_guarded_capacity() {
     assert!(
         matches!(
             action(&second),
-            Action::Resize {
-                capacity: 10,
-                proof: Some(_),
-                ..
-            }
+            Action::Replace { instances, .. } if instances.len() == 8
         ),
         "{:?}",
         second.action
