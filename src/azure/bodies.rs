@@ -7,7 +7,7 @@ use azure_mgmt_compute::package_2024_07_01::models as m;
 use spotpool_core::units::{Count, MicroUsd, VmSize};
 use std::collections::BTreeMap;
 
-use crate::cloud::{EvictionPolicy, Image, PoolRef, Shape};
+use crate::cloud::{EvictionPolicy, Image, OrchestrationMode, PoolRef, Shape};
 
 /// The names of our one network interface and its one address: PATCH finds them again by name.
 const NIC: &str = "nic";
@@ -28,28 +28,46 @@ pub(super) fn create(
     });
     set.sku = Some(sku(vm_size, capacity));
     set.zones.clone_from(&shape.zones);
-    set.properties = Some(m::VirtualMachineScaleSetProperties {
-        orchestration_mode: Some(m::OrchestrationMode::Flexible),
-        // Mixing Spot and regular needs one fault domain and no single placement group (azure.md §1.5).
+    let properties = m::VirtualMachineScaleSetProperties {
+        // Mixing Spot and regular needs one fault domain and no single placement group, which would also end a Uniform set at a hundred
+        // instances (azure.md §1.5).
         platform_fault_domain_count: Some(1),
         single_placement_group: Some(false),
-        priority_mix_policy: Some(mix(base)),
+        priority_mix_policy: mix(pool.mode, base),
         virtual_machine_profile: Some(profile(pool, shape)),
         ..m::VirtualMachineScaleSetProperties::default()
+    };
+    set.properties = Some(match pool.mode {
+        OrchestrationMode::Flexible => m::VirtualMachineScaleSetProperties {
+            orchestration_mode: Some(m::OrchestrationMode::Flexible),
+            ..properties
+        },
+        OrchestrationMode::Uniform => m::VirtualMachineScaleSetProperties {
+            orchestration_mode: Some(m::OrchestrationMode::Uniform),
+            // Without it Azure refuses a Uniform set [ISS azure-docs#74002]; a changed model is rolled out by us.
+            upgrade_policy: Some(m::UpgradePolicy {
+                mode: Some(m::upgrade_policy::Mode::Manual),
+                ..Default::default()
+            }),
+            // Otherwise Azure makes more than were asked for, and deletes them again [DOC].
+            overprovision: Some(false),
+            ..properties
+        },
     });
     set
 }
 
 /// PATCH of capacity, size and base.
 pub(super) fn resize(
+    mode: OrchestrationMode,
     capacity: Count,
     base: Count,
     vm_size: &VmSize,
 ) -> m::VirtualMachineScaleSetUpdate {
     m::VirtualMachineScaleSetUpdate {
         sku: Some(sku(vm_size, capacity)),
-        properties: Some(m::VirtualMachineScaleSetUpdateProperties {
-            priority_mix_policy: Some(mix(base)),
+        properties: mix(mode, base).map(|mix| m::VirtualMachineScaleSetUpdateProperties {
+            priority_mix_policy: Some(mix),
             ..Default::default()
         }),
         ..Default::default()
@@ -59,6 +77,7 @@ pub(super) fn resize(
 /// PATCH of everything that makes a new instance, as far as PATCH can carry it. No `sku`: a capacity read a moment ago is not ours to repeat.
 /// Azure has no way to change priority, eviction policy, administrator and name prefix of a set.
 pub(super) fn reshape(
+    mode: OrchestrationMode,
     shape: &Shape,
     base: Count,
     tags: &BTreeMap<String, String>,
@@ -69,8 +88,8 @@ pub(super) fn reshape(
         },
         zones: shape.zones.clone(),
         properties: Some(m::VirtualMachineScaleSetUpdateProperties {
-            priority_mix_policy: Some(mix(base)),
-            virtual_machine_profile: Some(profile_update(shape)),
+            priority_mix_policy: mix(mode, base),
+            virtual_machine_profile: Some(profile_update(mode, shape)),
             ..Default::default()
         }),
         ..Default::default()
@@ -85,11 +104,12 @@ fn sku(vm_size: &VmSize, capacity: Count) -> m::Sku {
     }
 }
 
-fn mix(base: Count) -> m::PriorityMixPolicy {
-    m::PriorityMixPolicy {
+/// All instances of a Uniform set have one priority.
+fn mix(mode: OrchestrationMode, base: Count) -> Option<m::PriorityMixPolicy> {
+    (mode == OrchestrationMode::Flexible).then(|| m::PriorityMixPolicy {
         base_regular_priority_count: Some(i32::try_from(base).unwrap_or(i32::MAX)),
         regular_priority_percentage_above_base: Some(0),
-    }
+    })
 }
 
 fn profile(pool: &PoolRef, shape: &Shape) -> m::VirtualMachineScaleSetVmProfile {
@@ -101,11 +121,13 @@ fn profile(pool: &PoolRef, shape: &Shape) -> m::VirtualMachineScaleSetVmProfile 
         }),
         ..m::VirtualMachineScaleSetIpConfiguration::new(IP_CONFIGURATION.to_owned())
     };
+    // What only sets of the one kind know [SDK]: instances of the other have no disks and interfaces that could outlive them.
+    let flexible = pool.mode == OrchestrationMode::Flexible;
     let nic = m::VirtualMachineScaleSetNetworkConfiguration {
         properties: Some(m::VirtualMachineScaleSetNetworkConfigurationProperties {
             primary: Some(true),
             enable_accelerated_networking: shape.accelerated_networking,
-            delete_option: Some(
+            delete_option: flexible.then_some(
                 m::virtual_machine_scale_set_network_configuration_properties::DeleteOption::Delete,
             ),
             ..m::VirtualMachineScaleSetNetworkConfigurationProperties::new(vec![ip])
@@ -131,7 +153,7 @@ fn profile(pool: &PoolRef, shape: &Shape) -> m::VirtualMachineScaleSetVmProfile 
                 disk_size_gb: disk_size(shape),
                 managed_disk: managed_disk(shape),
                 // Otherwise an evicted instance leaves its disk behind, and the bill for it.
-                delete_option: Some(m::DeleteOption::Delete),
+                delete_option: flexible.then_some(m::DeleteOption::Delete),
                 ..m::VirtualMachineScaleSetOsDisk::new(m::CreateOption::FromImage)
             }),
             ..Default::default()
@@ -139,7 +161,7 @@ fn profile(pool: &PoolRef, shape: &Shape) -> m::VirtualMachineScaleSetVmProfile 
         network_profile: Some(m::VirtualMachineScaleSetNetworkProfile {
             network_interface_configurations: vec![nic],
             // Flexible sets need at least this version of the network API [DOC orchestration-modes].
-            network_api_version: Some(
+            network_api_version: flexible.then_some(
                 m::virtual_machine_scale_set_network_profile::NetworkApiVersion::N2020_11_01,
             ),
             ..Default::default()
@@ -148,7 +170,10 @@ fn profile(pool: &PoolRef, shape: &Shape) -> m::VirtualMachineScaleSetVmProfile 
     }
 }
 
-fn profile_update(shape: &Shape) -> m::VirtualMachineScaleSetUpdateVmProfile {
+fn profile_update(
+    mode: OrchestrationMode,
+    shape: &Shape,
+) -> m::VirtualMachineScaleSetUpdateVmProfile {
     let ip = m::VirtualMachineScaleSetUpdateIpConfiguration {
         name: Some(IP_CONFIGURATION.to_owned()),
         properties: Some(m::VirtualMachineScaleSetUpdateIpConfigurationProperties {
@@ -157,13 +182,14 @@ fn profile_update(shape: &Shape) -> m::VirtualMachineScaleSetUpdateVmProfile {
             ..Default::default()
         }),
     };
+    let flexible = mode == OrchestrationMode::Flexible;
     let nic = m::VirtualMachineScaleSetUpdateNetworkConfiguration {
         name: Some(NIC.to_owned()),
         properties: Some(m::VirtualMachineScaleSetUpdateNetworkConfigurationProperties {
             primary: Some(true),
             enable_accelerated_networking: shape.accelerated_networking,
             ip_configurations: vec![ip],
-            delete_option: Some(m::virtual_machine_scale_set_update_network_configuration_properties::DeleteOption::Delete),
+            delete_option: flexible.then_some(m::virtual_machine_scale_set_update_network_configuration_properties::DeleteOption::Delete),
             ..Default::default()
         }),
     };
@@ -184,7 +210,7 @@ fn profile_update(shape: &Shape) -> m::VirtualMachineScaleSetUpdateVmProfile {
         }),
         network_profile: Some(m::VirtualMachineScaleSetUpdateNetworkProfile {
             network_interface_configurations: vec![nic],
-            network_api_version: Some(
+            network_api_version: flexible.then_some(
                 m::virtual_machine_scale_set_update_network_profile::NetworkApiVersion::N2020_11_01,
             ),
             ..Default::default()
@@ -397,7 +423,12 @@ mod tests {
 
     #[test]
     fn resizes_with_capacity_size_and_base_and_nothing_else() {
-        let sent = as_sent(&resize(20, 2, &"Standard_D4s_v5".into()));
+        let sent = as_sent(&resize(
+            OrchestrationMode::Flexible,
+            20,
+            2,
+            &"Standard_D4s_v5".into(),
+        ));
         let expected = json!({
             "sku": {"name": "Standard_D4s_v5", "tier": "Standard", "capacity": 20},
             "properties": {"priorityMixPolicy": {"baseRegularPriorityCount": 2, "regularPriorityPercentageAboveBase": 0}},
@@ -407,7 +438,7 @@ mod tests {
 
     #[test]
     fn reshapes_without_a_capacity_and_without_what_azure_cannot_change() {
-        let sent = as_sent(&reshape(&shape(), 3, &tags()));
+        let sent = as_sent(&reshape(OrchestrationMode::Flexible, &shape(), 3, &tags()));
         let expected = json!({
             "tags": {"team": "vfx"},
             "zones": ["1", "3"],
@@ -444,6 +475,42 @@ mod tests {
     }
 
     #[test]
+    fn a_uniform_set_is_told_what_it_needs_and_nothing_that_only_flexible_ones_know() {
+        let uniform = PoolRef {
+            mode: OrchestrationMode::Uniform,
+            ..pool()
+        };
+        let size = "Standard_D4s_v5".into();
+        let sent = as_sent(&create(&uniform, &shape(), 20, 0, &size, &tags()));
+        let mut properties = sent["properties"].clone();
+        let profile = properties["virtualMachineProfile"].take();
+        assert_eq!(
+            properties,
+            json!({
+                "orchestrationMode": "Uniform",
+                "upgradePolicy": {"mode": "Manual"},
+                "overprovision": false,
+                "platformFaultDomainCount": 1,
+                "singlePlacementGroup": false,
+                "virtualMachineProfile": null,
+            })
+        );
+        assert_eq!(profile["priority"], "Spot");
+        let resized = as_sent(&resize(uniform.mode, 20, 0, &size));
+        assert_eq!(
+            resized,
+            json!({"sku": {"name": "Standard_D4s_v5", "tier": "Standard", "capacity": 20}})
+        );
+        let reshaped = as_sent(&reshape(uniform.mode, &shape(), 0, &tags()));
+        assert!(reshaped["properties"]["virtualMachineProfile"].is_object());
+        for text in [sent.to_string(), reshaped.to_string()] {
+            for word in ["deleteOption", "networkApiVersion", "priorityMixPolicy"] {
+                assert!(!text.contains(word), "{word} in {text}");
+            }
+        }
+    }
+
+    #[test]
     fn leaves_out_what_is_not_declared_but_says_that_there_is_no_price_limit() {
         let bare = Shape {
             zones: vec![],
@@ -467,14 +534,22 @@ mod tests {
                 .get("enableAcceleratedNetworking")
                 .is_none()
         );
-        assert!(as_sent(&reshape(&bare, 0, &tags())).get("zones").is_none());
+        assert!(
+            as_sent(&reshape(OrchestrationMode::Flexible, &bare, 0, &tags()))
+                .get("zones")
+                .is_none()
+        );
         let community = Shape {
             image: Image::CommunityGallery("/CommunityGalleries/g/Images/i".into()),
             ..bare
         };
         assert_eq!(
-            as_sent(&reshape(&community, 0, &tags()))["properties"]["virtualMachineProfile"]["storageProfile"]
-                ["imageReference"],
+            as_sent(&reshape(
+                OrchestrationMode::Flexible,
+                &community,
+                0,
+                &tags()
+            ))["properties"]["virtualMachineProfile"]["storageProfile"]["imageReference"],
             json!({"communityGalleryImageId": "/CommunityGalleries/g/Images/i"})
         );
     }

@@ -248,7 +248,7 @@ impl Azure {
                 guard,
                 ..
             } => {
-                let body = bodies::resize(*capacity, *base, vm_size);
+                let body = bodies::resize(pool.mode, *capacity, *base, vm_size);
                 sets.update(group, name, body, subscription)
                     .if_match(guard.etag().as_str())
                     .send()
@@ -259,7 +259,7 @@ impl Azure {
                 // PATCH replaces all tags at once: what others have put on must be read first, and from the very version that the guard names.
                 let there = self.tags_of(pool, guard.etag(), urgency).await?;
                 let tags = tags::merged(&there, &shape.tags, &pool.owner, model, self.now());
-                let body = bodies::reshape(shape, *base, &tags);
+                let body = bodies::reshape(pool.mode, shape, *base, &tags);
                 sets.update(group, name, body, subscription)
                     .if_match(guard.etag().as_str())
                     .send()

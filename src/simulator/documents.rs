@@ -126,7 +126,6 @@ pub fn fill_defaults(document: &mut Value) {
         ("createOption", json!("FromImage")),
         ("osType", json!("Linux")),
         ("caching", json!("ReadWrite")),
-        ("deleteOption", json!("Delete")),
         ("diskSizeGB", json!(30)),
         ("managedDisk", json!({"storageAccountType": "Premium_LRS"})),
     ] {
@@ -137,6 +136,14 @@ pub fn fill_defaults(document: &mut Value) {
             value,
         );
     }
+    if flexible {
+        default(
+            document,
+            &format!("{PROFILE}/storageProfile/osDisk"),
+            "deleteOption",
+            json!("Delete"),
+        );
+    }
     if let Some(nics) = document
         .pointer_mut(&format!(
             "{PROFILE}/networkProfile/networkInterfaceConfigurations"
@@ -144,8 +151,10 @@ pub fn fill_defaults(document: &mut Value) {
         .and_then(Value::as_array_mut)
     {
         for nic in nics {
+            if flexible {
+                default(nic, "/properties", "deleteOption", json!("Delete"));
+            }
             for (key, value) in [
-                ("deleteOption", json!("Delete")),
                 ("enableAcceleratedNetworking", json!(false)),
                 ("enableIPForwarding", json!(false)),
                 ("dnsSettings", json!({"dnsServers": []})),

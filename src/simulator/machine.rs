@@ -144,9 +144,11 @@ fn storage(state: &State, set: &ScaleSet, profile: &Value, instance: &Instance) 
         "osType": or("osType", "Linux"),
         "createOption": "FromImage",
         "caching": or("caching", "ReadWrite"),
-        "deleteOption": or("deleteOption", "Delete"),
         "managedDisk": {"id": format!("{}/Microsoft.Compute/disks/{disk}", providers(state, set))},
     });
+    if set.mode == OrchestrationMode::Flexible {
+        os_disk["deleteOption"] = or("deleteOption", "Delete");
+    }
     // [REC cap 9] a deallocated machine's disk shows its id alone.
     if instance.phase != Phase::Deallocated {
         os_disk["diskSizeGB"] = template

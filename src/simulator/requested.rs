@@ -255,6 +255,17 @@ pub fn complete(document: &Value) -> Result<(), Reply> {
     if value.is_null() {
         return Err(missing(name));
     }
+    let outlives = document.to_string().contains("\"deleteOption\"");
+    if !flexible && outlives {
+        // [SDK] "for VMSS with Flexible OrchestrationMode only"; the words are ours.
+        let message = "Parameter 'deleteOption' is not allowed for a Virtual Machine Scale Set with orchestration mode Uniform.";
+        return Err(Reply::error(
+            400,
+            "InvalidParameter",
+            message,
+            Some("deleteOption"),
+        ));
+    }
     let nics = profile["networkProfile"]["networkInterfaceConfigurations"].as_array();
     for nic in nics.into_iter().flatten() {
         let addresses = nic["properties"]["ipConfigurations"].as_array();
