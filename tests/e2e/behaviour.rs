@@ -39,7 +39,7 @@ async fn in_market(market: Market) -> Result<()> {
             .until_as_declared(&cell.name(), SPOT, regular(cell))
             .await?;
     }
-    break_market(&machine, market).await?;
+    break_market(&machine, market, &cells).await?;
     let mut victims = Vec::new();
     for cell in &cells {
         let victim = running_spot(&machine.azure.set(&cell.name()).await?)
@@ -50,7 +50,7 @@ async fn in_market(market: Market) -> Result<()> {
     for (cell, victim) in cells.iter().zip(&victims) {
         meanwhile(&machine, cell, victim).await?;
     }
-    mend_market(&machine, market).await?;
+    mend_market(&machine, market, &cells).await?;
     for (cell, victim) in cells.iter().zip(&victims) {
         let name = cell.name();
         let now = format!("reconcile.fluxcd.io/requestedAt={victim}");
@@ -78,23 +78,41 @@ fn pool(cell: &Cell) -> Value {
     pool
 }
 
-async fn break_market(machine: &Machine, market: Market) -> Result<()> {
+/// Azure's price is 0.04 throughout: were it to rise above `maxPrice`, Azure would evict what runs.
+async fn set_max_price(machine: &Machine, cells: &[Cell], price: &str) -> Result<()> {
+    for cell in cells {
+        let patch = json!({"spec": {"maxPrice": price}}).to_string();
+        machine
+            .kubectl(&[
+                "patch",
+                "spotpool",
+                &cell.name(),
+                "--type=merge",
+                "-p",
+                &patch,
+            ])
+            .await?;
+    }
+    Ok(())
+}
+
+async fn break_market(machine: &Machine, market: Market, cells: &[Cell]) -> Result<()> {
     let (path, body) = match market {
         Market::Open => return Ok(()),
         Market::SoldOut => ("capacity", json!({"vmSize": SIZE, "available": 0})),
         Market::NoQuota => ("quota", json!({"name": "lowPriorityCores", "limit": 4})),
-        Market::TooDear => ("price", json!({"vmSize": SIZE, "usdPerHour": "0.11"})),
+        Market::TooDear => return set_max_price(machine, cells, "0.01").await,
     };
     machine.azure.control(path, &body).await?;
     Ok(())
 }
 
-async fn mend_market(machine: &Machine, market: Market) -> Result<()> {
+async fn mend_market(machine: &Machine, market: Market, cells: &[Cell]) -> Result<()> {
     let (path, body) = match market {
         Market::Open => return Ok(()),
         Market::SoldOut => ("capacity", json!({"vmSize": SIZE, "available": null})),
         Market::NoQuota => ("quota", json!({"name": "lowPriorityCores", "limit": 1000})),
-        Market::TooDear => ("price", json!({"vmSize": SIZE, "usdPerHour": "0.04"})),
+        Market::TooDear => return set_max_price(machine, cells, "0.10").await,
     };
     machine.azure.control(path, &body).await?;
     Ok(())

@@ -125,10 +125,11 @@ impl Cell {
         }
     }
 
-    /// Whether it is deallocated and will be started again.
+    /// Whether it is deallocated and will be started again: not at a price above the one that is declared now.
     fn stays_down(&self) -> bool {
         self.policy == Policy::Deallocate
             && matches!(self.mishap, Mishap::Evicted | Mishap::Stopped)
+            && self.market != Market::TooDear
     }
 
     /// Whether the instance itself comes back, rather than another one.

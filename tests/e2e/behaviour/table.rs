@@ -11,7 +11,8 @@ const HEAD: &str = "\
 # What becomes of an instance
 
 A pool of 3 Spot instances (and 1 regular one in a Flexible set) is as declared, and one Spot instance meets with a mishap while Azure
-sells another one, has none left, has no quota left for it, or asks more than `maxPrice`. Each cell was run by the real program
+sells another one, has none left, has no quota left for it, or asks more than `maxPrice`, which was lowered (a price that rises evicts
+what runs). Each cell was run by the real program
 against a real API server and the simulated Azure; it says what was seen until Azure sells again, and who runs in the end. In every cell
 the pool ends as declared and Ready, the other instances run on all the time, and nothing else is made or deleted.
 
