@@ -1,9 +1,14 @@
 //! The port to a cloud that can hold a pool: look at it, act on it. Data and errors only; `azure` implements it, `controller` uses it.
 
+mod contents;
+mod shape;
+
 use async_trait::async_trait;
 use spotpool_core::planner::{Action, Answer, Observed, Outcome};
-use spotpool_core::units::{MicroUsd, ModelHash, Owner};
-use std::collections::BTreeMap;
+use spotpool_core::units::Owner;
+
+pub use contents::{Content, Contents};
+pub use shape::Shape;
 
 /// A cloud that can hold a pool.
 #[async_trait]
@@ -94,64 +99,6 @@ impl PoolRef {
             "/subscriptions/{}/resourceGroups/{}/providers/Microsoft.Compute/virtualMachineScaleSets/{}",
             self.subscription, self.resource_group, self.scale_set
         )
-    }
-}
-
-/// Everything that makes a new instance, counts and size aside. The planner knows it only by its fingerprint.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Shape {
-    /// Zones to spread over; empty: regional.
-    pub zones: Vec<String>,
-    /// What becomes of an evicted instance.
-    pub eviction: EvictionPolicy,
-    /// The most to pay for a Spot instance, per hour; `None`: up to the pay-as-you-go price (Azure's -1).
-    pub max_price: Option<MicroUsd>,
-    /// What it boots from.
-    pub image: Image,
-    /// Name of the administrator.
-    pub admin_username: String,
-    /// OpenSSH public keys.
-    pub ssh_public_keys: Vec<String>,
-    /// OS disk; `None`: as the image has it.
-    pub os_disk_gib: Option<u32>,
-    /// `Premium_LRS`, `StandardSSD_LRS`, `Standard_LRS`; `None`: Azure's choice.
-    pub os_disk_type: Option<String>,
-    /// ARM id of the subnet.
-    pub subnet_id: String,
-    /// `None`: Azure's choice for the size.
-    pub accelerated_networking: Option<bool>,
-    /// The user's tags; ours are added on top.
-    pub tags: BTreeMap<String, String>,
-}
-
-/// What an instance boots from.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub enum Image {
-    /// From the marketplace.
-    Marketplace {
-        /// Such as `Canonical`.
-        publisher: String,
-        /// Such as `ubuntu-24_04-lts`.
-        offer: String,
-        /// Such as `server`.
-        sku: String,
-        /// A version or `latest`.
-        version: String,
-    },
-    /// ARM id of an image or gallery image version.
-    Id(String),
-    /// Id of a community gallery image.
-    CommunityGallery(String),
-}
-
-impl Shape {
-    /// A fingerprint that moves when new instances would differ. FNV-1a over the canonical JSON: stable across versions of Rust and spotpool.
-    pub fn fingerprint(&self) -> ModelHash {
-        let text = serde_json::to_string(self).unwrap_or_default();
-        let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
-        ModelHash(format!("{hash:016x}"))
     }
 }
 

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! pool.rs      spec and its helpers        amounts.rs   dollars, durations, counts or percents: text that was checked once
-//! template.rs  what an instance is         rules.rs     CEL rules that several fields share
+//! template/     what an instance is         rules.rs     CEL rules that several fields share
 //! status.rs    what the operator reports   crd.rs       the definition as it is installed
 //! reasons/     conditions, reasons, events and what to do about them
 //! ```
@@ -30,7 +30,7 @@ pub use status::{
     EvictionStatus, LastAction, Offering, OfferingState, Priority, RegularCounts, ScaleSetRef,
     SpotCounts, SpotPoolStatus,
 };
-pub use template::{Admin, Image, InstanceTemplate, MarketplaceImage, Network, OsDisk};
+pub use template::{InstanceTemplate, KeyRef, Overrides, Reference, ReferenceKind, Source};
 
 /// API group.
 pub const GROUP: &str = "spotpool.io";

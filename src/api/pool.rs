@@ -71,6 +71,12 @@ use super::template::InstanceTemplate;
     validation = Rule::new("!has(self.scaleSet) || self.scaleSet.orchestrationMode == 'Flexible' || self.capacity.regular == 0")
         .message("a Uniform scale set has one priority: set capacity.regular: 0, or use orchestrationMode: Flexible")
         .field_path(".scaleSet.orchestrationMode"),
+    validation = Rule::new("self.eviction.policy == 'Delete' || !has(self.template.osDisk) || !has(self.template.osDisk.ephemeral)")
+        .message("an ephemeral OS disk cannot be deallocated: use eviction.policy: Delete")
+        .field_path(".eviction.policy"),
+    validation = Rule::new("!has(self.template.identity) || !self.template.identity.systemAssigned || (has(self.scaleSet) && self.scaleSet.orchestrationMode == 'Uniform')")
+        .message("Flexible scale sets take user-assigned identities only: list one in template.identity.userAssigned")
+        .field_path(".template.identity"),
 )]
 pub struct SpotPoolSpec {
     /// Azure subscription. Immutable.

@@ -19,3 +19,33 @@ pub(super) fn subnet_id() -> Rule {
     )
     .message("must be a full Azure resource ID, such as /subscriptions/…/virtualNetworks/vnet/subnets/batch")
 }
+
+/// For a field that holds the full ID of a resource; `example` is one below `providers/`, such as `Microsoft.Network/networkSecurityGroups/nsg`.
+pub(super) fn resource_id(example: &str) -> Rule {
+    Rule::new(format!("self.matches('{}')", pattern(example)).as_str())
+        .message(must(example).as_str())
+}
+
+/// The same for a list of them.
+pub(super) fn resource_ids(example: &str) -> Rule {
+    Rule::new(format!("self.all(id, id.matches('{}'))", pattern(example)).as_str())
+        .message(must(example).as_str())
+}
+
+fn must(example: &str) -> String {
+    format!("must be a full Azure resource ID, such as /subscriptions/…/providers/{example}")
+}
+
+/// Provider and types as in the example, names of any kind.
+fn pattern(example: &str) -> String {
+    let segments = example.split('/').enumerate().map(|(nth, segment)| {
+        // provider/type/name/type/name
+        if nth > 1 && nth % 2 == 0 {
+            "[^/]+"
+        } else {
+            segment
+        }
+    });
+    let below = segments.collect::<Vec<_>>().join("/");
+    format!("(?i)^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/{below}$")
+}

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! look ─▶ operation (one poll) ─▶ scale_set (GET) ─▶ instances (paged list) ─▶ Observed
-//! act  ─▶ bodies ─▶ azure_mgmt_compute ─▶ policies ─▶ transport ─▶ Azure ─▶ errors ─▶ Answer
+//! act  ─▶ write (bodies ◀─ profile, difference) ─▶ azure_mgmt_compute ─▶ policies ─▶ transport ─▶ Azure ─▶ errors ─▶ Answer
 //! ```
 //!
 //! azure_mgmt_compute builds requests and follows pages; login, deadlines, errors and operations are ours (crates.md says why).
@@ -13,16 +13,19 @@ mod arm_error;
 mod bodies;
 mod budget;
 mod credential;
+mod difference;
 mod errors;
 mod instances;
 mod operation;
 mod options;
 mod policies;
+mod profile;
 mod restart;
 mod scale_set;
 pub mod tags;
 mod transport;
 mod wire;
+mod write;
 
 #[cfg(test)]
 mod tests;
@@ -35,12 +38,10 @@ pub use wire::{Network, Wire, WireError};
 
 use async_trait::async_trait;
 use azure_core_legacy as ac;
-use azure_mgmt_compute::package_2024_07_01::{Client, models};
-use http::HeaderMap;
+use azure_mgmt_compute::package_2024_07_01::Client;
 use reqwest::Url;
-use serde_json::Value;
 use spotpool_core::planner::{Action, Answer, Blind, Instance, Observed, Provisioning, ScaleSet};
-use spotpool_core::units::{Etag, Seen, Timestamp};
+use spotpool_core::units::{Seen, Timestamp};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,8 +50,9 @@ use crate::cloud::{Calls, Cloud, Look, OperationRef, PoolRef, Receipt, Remaining
 use credential::{Env, Login};
 use operation::Progress;
 use options::{Reach, check, is_loopback};
-use policies::{StripNulls, Tap};
+use policies::Tap;
 use transport::{Lane, Transport};
+use write::{Accepted, Declined};
 
 /// The pages of one list may take as long as this many calls.
 const PAGES_DEADLINES: u32 = 4;
@@ -123,16 +125,16 @@ impl Azure {
         (self.now)()
     }
 
-    /// A client of the crate over our transport, for calls of one urgency and with one policy of ours. It holds no connections; those
-    /// belong to the transport.
-    fn client(&self, urgency: Urgency, policy: Arc<dyn ac::Policy>) -> Client {
+    /// A client of the crate over our transport, for calls of one urgency and perhaps with a policy of ours. It holds no connections;
+    /// those belong to the transport.
+    fn client(&self, urgency: Urgency, policy: Option<Arc<dyn ac::Policy>>) -> Client {
         let lane = Lane {
             transport: self.transport.clone(),
             urgency,
         };
         let options = ac::ClientOptions::new(ac::TransportOptions::new(Arc::new(lane)))
             .retry(ac::RetryOptions::none())
-            .per_retry_policies(vec![policy]);
+            .per_retry_policies(Vec::from_iter(policy));
         Client::new(
             self.endpoint.clone(),
             Arc::new(Placeholder),
@@ -147,7 +149,7 @@ impl Azure {
         pool: &PoolRef,
         urgency: Urgency,
     ) -> Result<(Vec<u8>, Option<String>), CallError> {
-        let client = self.client(urgency, Arc::new(StripNulls));
+        let client = self.client(urgency, None);
         let sets = client.virtual_machine_scale_sets_client();
         let answer = sets
             .get(&pool.resource_group, &pool.scale_set, &pool.subscription)
@@ -179,7 +181,7 @@ impl Azure {
     ) -> Seen<Vec<Instance>, Blind> {
         let at = self.now();
         let tap = Tap::default();
-        let client = self.client(urgency, Arc::new(tap.clone()));
+        let client = self.client(urgency, Some(Arc::new(tap.clone())));
         // Every page has its own deadline; together they must not hold up the pool for an hour.
         let whole = self.deadline.saturating_mul(PAGES_DEADLINES);
         let list = tokio::time::timeout(whole, instances::list(&client, &tap, pool)).await;
@@ -206,107 +208,6 @@ impl Azure {
             Err(error) if errors::is_absent(&error) => Seen::Known { value: None, at },
             Err(error) => Seen::Unknown(errors::blind(&error, self.now())),
         }
-    }
-
-    /// Carries out an action as far as Azure's answer.
-    async fn send(
-        &self,
-        pool: &PoolRef,
-        shape: &Shape,
-        action: &Action,
-        urgency: Urgency,
-    ) -> Result<Accepted, Declined> {
-        let client = self.client(urgency, Arc::new(StripNulls));
-        let sets = client.virtual_machine_scale_sets_client();
-        let (group, name, subscription) =
-            (&pool.resource_group, &pool.scale_set, &pool.subscription);
-        let answer = match action {
-            Action::Create {
-                capacity,
-                base,
-                vm_size,
-                model,
-            } => {
-                let tags = tags::merged(
-                    &Default::default(),
-                    &shape.tags,
-                    &pool.owner,
-                    model,
-                    self.now(),
-                );
-                let body = bodies::create(pool, shape, *capacity, *base, vm_size, &tags);
-                sets.create_or_update(group, name, body, subscription)
-                    .if_none_match("*")
-                    .send()
-                    .await?
-                    .into_raw_response()
-            }
-            Action::Resize {
-                capacity,
-                base,
-                vm_size,
-                guard,
-                ..
-            } => {
-                let body = bodies::resize(pool.mode, *capacity, *base, vm_size);
-                sets.update(group, name, body, subscription)
-                    .if_match(guard.etag().as_str())
-                    .send()
-                    .await?
-                    .into_raw_response()
-            }
-            Action::Reshape { base, model, guard } => {
-                // PATCH replaces all tags at once: what others have put on must be read first, and from the very version that the guard names.
-                let there = self.tags_of(pool, guard.etag(), urgency).await?;
-                let tags = tags::merged(&there, &shape.tags, &pool.owner, model, self.now());
-                let body = bodies::reshape(pool.mode, shape, *base, &tags);
-                sets.update(group, name, body, subscription)
-                    .if_match(guard.etag().as_str())
-                    .send()
-                    .await?
-                    .into_raw_response()
-            }
-            Action::Replace { instances, .. } => {
-                let instance_ids = instances
-                    .iter()
-                    .map(|name| instances::id_of(pool, name))
-                    .collect();
-                let body = models::VirtualMachineScaleSetVmInstanceRequiredIDs { instance_ids };
-                sets.delete_instances(group, name, body, subscription)
-                    .send()
-                    .await?
-                    .into_raw_response()
-            }
-            Action::Restart { instances, .. } => {
-                return Ok(restart::start(&client, pool, instances).await?);
-            }
-            Action::Remove { .. } => sets
-                .delete(group, name, subscription)
-                .send()
-                .await?
-                .into_raw_response(),
-        };
-        Ok(Accepted::of(&answer))
-    }
-
-    async fn tags_of(
-        &self,
-        pool: &PoolRef,
-        guarded: &Etag,
-        urgency: Urgency,
-    ) -> Result<std::collections::BTreeMap<String, String>, Declined> {
-        let (body, header) = self.fetch(pool, urgency).await?;
-        let set: Value = serde_json::from_slice(&body).map_err(|error| CallError::Unreadable {
-            fact: error.to_string(),
-        })?;
-        let etag = set
-            .get("etag")
-            .and_then(Value::as_str)
-            .or(header.as_deref());
-        if etag != Some(guarded.as_str()) {
-            return Err(Declined::AlreadyChanged);
-        }
-        Ok(scale_set::read_tags(&set))
     }
 }
 
@@ -372,6 +273,15 @@ impl Cloud for Azure {
                 fact: "the scale set has changed since it was looked at; nothing was sent"
                     .to_owned(),
             },
+            Err(Declined::Fixed(paths)) => {
+                let refusal = write::not_changeable(&paths);
+                Receipt {
+                    fact: refusal.message.clone(),
+                    answer: Answer::Refused(refusal),
+                    operation: None,
+                    request_id: String::new(),
+                }
+            }
             Err(Declined::By(error)) => {
                 let request_id = match &error {
                     CallError::Arm(arm) => arm.request_id.clone(),
@@ -395,48 +305,6 @@ impl Cloud for Azure {
 
     fn remaining(&self) -> Vec<Remaining> {
         self.transport.remaining()
-    }
-}
-
-/// What is kept of an answer that says yes.
-struct Accepted {
-    status: u16,
-    headers: HeaderMap,
-}
-
-impl Accepted {
-    fn of(answer: &ac::Response) -> Self {
-        let pairs = answer.headers().iter();
-        let headers = pairs.filter_map(|(name, value)| {
-            Some((
-                http::HeaderName::from_bytes(name.as_str().as_bytes()).ok()?,
-                value.as_str().parse().ok()?,
-            ))
-        });
-        Self {
-            status: answer.status().into(),
-            headers: headers.collect(),
-        }
-    }
-}
-
-/// Why an action came to nothing.
-enum Declined {
-    /// A read before the write showed that its guard no longer holds.
-    AlreadyChanged,
-    /// Azure, or the way to it.
-    By(CallError),
-}
-
-impl From<CallError> for Declined {
-    fn from(error: CallError) -> Self {
-        Self::By(error)
-    }
-}
-
-impl From<ac::Error> for Declined {
-    fn from(error: ac::Error) -> Self {
-        Self::By(error.into())
     }
 }
 

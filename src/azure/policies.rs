@@ -1,34 +1,36 @@
 //! Two small policies in azure_mgmt_compute's pipeline, for two faults of its models (crates.md: version 0.21 is the last).
 //!
-//! [`StripNulls`]: what goes out says nothing it does not mean. [`Tap`]: what comes in as a page is read as JSON by us, since
-//! the crate's structs fail a whole page for one odd field.
+//! [`Instead`]: what goes out about a scale set is JSON of ours, since the crate's structs lose identities and what is newer than they
+//! are, and say `"timeCreated": null` twice. [`Tap`]: what comes in as a page is read as JSON by us, since they fail a whole page for
+//! one odd field.
 
 use async_trait::async_trait;
 use azure_core_legacy as ac;
 use serde_json::{Value, json};
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::transport::CallError;
 
-/// Removes `null`s from request bodies: the crate sends `"timeCreated": null` twice in every PUT.
-#[derive(Debug)]
-pub(super) struct StripNulls;
+/// Puts this body in the place of the crate's, whose structs can say less than Azure takes. It may hold secrets and is never shown.
+#[derive(Clone)]
+pub(super) struct Instead(pub Value);
+
+impl fmt::Debug for Instead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Instead(***)")
+    }
+}
 
 #[async_trait]
-impl ac::Policy for StripNulls {
+impl ac::Policy for Instead {
     async fn send(
         &self,
         context: &ac::Context,
         request: &mut ac::Request,
         next: &[Arc<dyn ac::Policy>],
     ) -> ac::PolicyResult {
-        if let ac::Body::Bytes(body) = request.body()
-            && !body.is_empty()
-        {
-            let mut value: Value = serde_json::from_slice(body)?;
-            strip_nulls(&mut value);
-            request.set_body(ac::to_json(&value)?);
-        }
+        request.set_body(ac::to_json(&self.0)?);
         forward(context, request, next).await
     }
 }

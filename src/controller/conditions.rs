@@ -11,6 +11,7 @@ use spotpool_core::units::Timestamp;
 use crate::api::reasons::ConditionStatus::{self, False, True, Unknown};
 use crate::api::{ConditionType, Reason};
 
+use super::desired::Unusable;
 use super::status::Report;
 use super::times::time;
 use super::words::{cut, with_advice};
@@ -100,25 +101,20 @@ pub fn conditions(report: &Report<'_>, old: &[Condition]) -> Vec<Condition> {
 }
 
 /// The conditions of a pool whose spec cannot be used: nothing was looked at, so all else stays as it was.
-pub fn of_invalid_spec(
-    fact: &str,
+pub fn of_unusable_spec(
+    trouble: &Unusable,
     suspended: bool,
     old: &[Condition],
     generation: i64,
     now: Timestamp,
 ) -> Vec<Condition> {
-    let message = with_advice(Reason::InvalidSpec, fact);
+    let reason = trouble.reason;
+    let message = with_advice(reason, &trouble.fact);
     let nothing_known = "the spec cannot be used: Azure was not looked at";
     let unknown = |reason| keep(reason, nothing_known);
     [
-        (
-            ConditionType::Ready,
-            say(False, Reason::InvalidSpec, &*message),
-        ),
-        (
-            ConditionType::SpotSatisfied,
-            say(False, Reason::InvalidSpec, &*message),
-        ),
+        (ConditionType::Ready, say(False, reason, &*message)),
+        (ConditionType::SpotSatisfied, say(False, reason, &*message)),
         (ConditionType::UpToDate, unknown(Reason::AzureUnreachable)),
         (
             ConditionType::CredentialsValid,
@@ -128,10 +124,7 @@ pub fn of_invalid_spec(
             ConditionType::Suspended,
             capacity::is_suspended(suspended, None),
         ),
-        (
-            ConditionType::Stalled,
-            say(True, Reason::InvalidSpec, message),
-        ),
+        (ConditionType::Stalled, say(True, reason, message)),
     ]
     .into_iter()
     .filter_map(|(kind, verdict)| place(kind, verdict, old, generation, now))

@@ -7,8 +7,8 @@ use kube::ResourceExt as _;
 use spotpool_core::planner::{Desired, Eviction, Intent};
 use spotpool_core::units::{Count, MicroUsd, Millis, Owner, VmSize};
 
-use crate::api::{self, CONFIRM_ANNOTATION, DeletionPolicy, SpotPool};
-use crate::cloud::{EvictionPolicy, Image, OrchestrationMode, PoolRef, Shape};
+use crate::api::{self, CONFIRM_ANNOTATION, DeletionPolicy, Overrides, Reason, SpotPool};
+use crate::cloud::{Contents, EvictionPolicy, OrchestrationMode, PoolRef, Shape};
 
 use super::Settings;
 
@@ -26,21 +26,30 @@ pub struct Resolved {
     pub shape: Shape,
 }
 
-/// A spec that passes the schema and still cannot be used: what to change, in a sentence.
+/// A spec that passes the schema and still cannot be used, or not yet.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct InvalidSpec(pub String);
+#[error("{fact}")]
+pub struct Unusable {
+    /// What kind of trouble it is.
+    pub reason: Reason,
+    /// What to change, in a sentence.
+    pub fact: String,
+}
 
-/// Resolves a pool under the installation's settings.
+/// Resolves a pool under the installation's settings. `contents`: what its template takes from Secrets and ConfigMaps.
 ///
 /// # Errors
 /// If the spec cannot be used. A pool that is being deleted is never refused: what is taken away needs no valid template.
-pub fn resolve(pool: &SpotPool, settings: &Settings) -> Result<Resolved, InvalidSpec> {
+pub fn resolve(
+    pool: &SpotPool,
+    contents: Contents,
+    settings: &Settings,
+) -> Result<Resolved, Unusable> {
     let intent = intent(pool);
     if matches!(intent, Intent::Keep | Intent::Watch) && !is_deleting(pool) {
         usable(pool)?;
     }
-    let shape = shape(pool);
+    let shape = shape(pool, contents);
     let capacity = pool.spec.capacity;
     let (spot, regular) = (
         capacity.spot.max(0).unsigned_abs(),
@@ -111,8 +120,9 @@ fn intent(pool: &SpotPool) -> Intent {
 }
 
 /// What no schema rule can say, or what an object stored under an older definition may lack.
-fn usable(pool: &SpotPool) -> Result<(), InvalidSpec> {
-    let refuse = |text: String| Err(InvalidSpec(text));
+fn usable(pool: &SpotPool) -> Result<(), Unusable> {
+    let no = |reason, fact| Err(Unusable { reason, fact });
+    let refuse = |fact: String| no(Reason::InvalidSpec, fact);
     let spec = &pool.spec;
     if spec.capacity.spot < 0 || spec.capacity.regular < 0 {
         return refuse("capacity.spot and capacity.regular must not be negative".to_owned());
@@ -157,55 +167,29 @@ fn usable(pool: &SpotPool) -> Result<(), InvalidSpec> {
             "an image from the marketplace needs an administrator: set template.admin".to_owned(),
         );
     }
+    let overrides = spec.template.overrides.as_ref();
+    if let Some(fact) = overrides.and_then(Overrides::refusal) {
+        return no(
+            Reason::InvalidOverrides,
+            format!("template.overrides: {fact}"),
+        );
+    }
     Ok(())
 }
 
-fn shape(pool: &SpotPool) -> Shape {
-    let template = &pool.spec.template;
-    let image = &template.image;
-    let image = match (
-        &image.marketplace,
-        &image.id,
-        &image.community_gallery_image_id,
-    ) {
-        (Some(image), _, _) => Image::Marketplace {
-            publisher: image.publisher.clone(),
-            offer: image.offer.clone(),
-            sku: image.sku.clone(),
-            version: image.version.clone(),
-        },
-        (None, None, Some(id)) => Image::CommunityGallery(id.clone()),
-        (None, id, _) => Image::Id(id.clone().unwrap_or_default()),
-    };
+fn shape(pool: &SpotPool, contents: Contents) -> Shape {
     // A set in the API: its order means nothing, and must not look like another model.
     let mut zones = pool.spec.zones.clone();
     zones.sort();
-    let mut keys = template
-        .admin
-        .as_ref()
-        .map(|admin| admin.ssh_public_keys.clone())
-        .unwrap_or_default();
-    keys.sort();
-    let os_disk = template.os_disk.clone().unwrap_or_default();
     Shape {
+        zones,
         eviction: match pool.spec.eviction.policy {
             api::EvictionPolicy::Delete => EvictionPolicy::Delete,
             api::EvictionPolicy::Deallocate => EvictionPolicy::Deallocate,
         },
-        zones,
         max_price: pool.max_price_micro_usd().map(MicroUsd),
-        image,
-        admin_username: template
-            .admin
-            .as_ref()
-            .map(|admin| admin.username.clone())
-            .unwrap_or_default(),
-        ssh_public_keys: keys,
-        os_disk_gib: os_disk.size_gib.and_then(|gib| u32::try_from(gib).ok()),
-        os_disk_type: os_disk.disk_type,
-        subnet_id: template.network.subnet_id.clone(),
-        accelerated_networking: template.network.accelerated_networking,
-        tags: template.tags.clone(),
+        template: pool.spec.template.clone().in_order(),
+        contents,
     }
 }
 
@@ -229,8 +213,8 @@ mod tests {
     use crate::controller::fixtures::{deleting, pool, settings};
     use serde_json::json;
 
-    fn resolved(spec: serde_json::Value) -> Result<Resolved, InvalidSpec> {
-        resolve(&pool(spec), &settings())
+    fn resolved(spec: serde_json::Value) -> Result<Resolved, Unusable> {
+        resolve(&pool(spec), Contents::default(), &settings())
     }
 
     #[test]
@@ -277,7 +261,7 @@ mod tests {
             } else {
                 pool(spec.clone())
             };
-            let resolved = resolve(&pool, &settings()).unwrap();
+            let resolved = resolve(&pool, Contents::default(), &settings()).unwrap();
             assert_eq!(resolved.desired.intent, wanted, "{spec}, deleting: {gone}");
         }
     }
@@ -287,16 +271,34 @@ mod tests {
         let error = resolved(json!({"capacity": {"spot": 900, "regular": 101}})).unwrap_err();
         assert!(
             error
-                .0
+                .fact
                 .contains("is 1001, but a scale set holds at most 1000"),
             "{error}"
         );
     }
 
     #[test]
+    fn says_what_must_not_be_overridden() {
+        let with = |overrides: serde_json::Value| {
+            let mut template = serde_json::to_value(pool(json!({})).spec.template).unwrap();
+            template["overrides"] = overrides;
+            resolved(json!({ "template": template }))
+        };
+        let error = with(json!({"licenseType": null})).unwrap_err();
+        assert_eq!(error.reason, Reason::InvalidOverrides);
+        assert!(
+            error
+                .fact
+                .starts_with("template.overrides: licenseType is null"),
+            "{error}"
+        );
+        assert!(with(json!({"licenseType": "None"})).is_ok());
+    }
+
+    #[test]
     fn a_pool_that_is_being_deleted_needs_no_valid_spec() {
         let pool = deleting(json!({"capacity": {"spot": 900, "regular": 101}}));
-        let resolved = resolve(&pool, &settings()).unwrap();
+        let resolved = resolve(&pool, Contents::default(), &settings()).unwrap();
         assert_eq!(resolved.desired.intent, Intent::Remove);
     }
 

@@ -14,8 +14,10 @@ use tokio::time::Instant;
 
 use crate::api::{EventReason, FINALIZER, SpotPool, SpotPoolStatus};
 
+use crate::cloud::Contents;
+
 use super::Context;
-use super::desired::{InvalidSpec, Resolved, is_deleting, resolve};
+use super::desired::{Resolved, Unusable, is_deleting, resolve};
 use super::events::Happening;
 use super::kubernetes::{Error, label};
 use super::pools::PoolState;
@@ -54,9 +56,9 @@ async fn five_steps(pool: &SpotPool, context: &Context) -> Result<Next, Error> {
     }
 
     // 1. What is wanted.
-    let resolved = match resolve(pool, &context.settings) {
+    let resolved = match resolve(pool, Contents::default(), &context.settings) {
         Ok(resolved) => resolved,
-        Err(invalid) => return say_invalid(pool, &invalid, &mut state, context).await,
+        Err(unusable) => return say_unusable(pool, &unusable, &mut state, context).await,
     };
     // 2. What is there. 3. What to do about it.
     let mut turn = look_and_plan(&name, &resolved, &mut state, cloud, clock).await;
@@ -163,17 +165,17 @@ async fn say(
     written
 }
 
-async fn say_invalid(
+async fn say_unusable(
     pool: &SpotPool,
-    invalid: &InvalidSpec,
+    unusable: &Unusable,
     state: &mut PoolState,
     context: &Context,
 ) -> Result<Next, Error> {
-    if state.logged != invalid.0 {
-        tracing::warn!(pool = label(pool), "{invalid}");
-        state.logged.clone_from(&invalid.0);
+    if state.logged != unusable.fact {
+        tracing::warn!(pool = label(pool), "{unusable}");
+        state.logged.clone_from(&unusable.fact);
     }
-    let new = status::invalid(pool, &invalid.0, &state.applied, context.clock.now());
+    let new = status::unusable(pool, unusable, &state.applied, context.clock.now());
     write(pool, new, state, context).await?;
     Ok(Next::await_change())
 }

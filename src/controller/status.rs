@@ -11,8 +11,8 @@ use crate::api::{
     REQUESTED_AT_ANNOTATION, RegularCounts, ScaleSetRef, SpotCounts, SpotPool, SpotPoolStatus,
 };
 
-use super::conditions::{conditions, of_invalid_spec};
-use super::desired::{Resolved, is_deleting};
+use super::conditions::{conditions, of_unusable_spec};
+use super::desired::{Resolved, Unusable, is_deleting};
 use super::times::time;
 use super::words::{cut, offering_reason};
 
@@ -69,15 +69,15 @@ pub fn status(report: &Report<'_>, old: &SpotPoolStatus) -> SpotPoolStatus {
 }
 
 /// The status of a pool whose spec cannot be used.
-pub fn invalid(
+pub fn unusable(
     pool: &SpotPool,
-    fact: &str,
+    trouble: &Unusable,
     old: &SpotPoolStatus,
     now: Timestamp,
 ) -> SpotPoolStatus {
     let generation = pool.metadata.generation.unwrap_or_default();
     SpotPoolStatus {
-        conditions: of_invalid_spec(fact, pool.spec.suspend, &old.conditions, generation, now),
+        conditions: of_unusable_spec(trouble, pool.spec.suspend, &old.conditions, generation, now),
         ..about(pool, old)
     }
 }

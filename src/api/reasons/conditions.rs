@@ -181,6 +181,9 @@ words! {
     InvalidSpec: HUMAN,
         "The spec asks for something that cannot be done. The message says what.",
         "Correct the spec as the message says.";
+    InvalidOverrides: HUMAN,
+        "`template.overrides` says something that it may not say: a null, a secret, or what another field is there for. The message says where.",
+        "Write what the message says. What has a field of its own belongs into that field; docs/template.md lists them.";
     UnsupportedVersion: &[(Stalled, True), (Ready, False)],
         "This version of the operator cannot read the object: it was written for another version of the definition.",
         "Run the operator and the CustomResourceDefinition in the same version.";

@@ -1,11 +1,11 @@
 //! The whole client against a scripted server on loopback: real sockets, real HTTP, invented answers.
 
 mod act;
+mod bodies;
 mod look;
 mod wire;
 
 use super::*;
-use crate::cloud::Image;
 use axum::body::Bytes as Body;
 use axum::extract::State;
 use serde_json::json;
@@ -190,18 +190,18 @@ fn pool() -> PoolRef {
 }
 
 fn shape() -> Shape {
+    let template = json!({
+        "image": {"id": "/images/1"},
+        "admin": {"username": "azureuser", "sshPublicKeys": ["ssh-ed25519 AAAA me"]},
+        "network": {"subnetID": "/subnet"},
+        "tags": {"team": "vfx"},
+    });
     Shape {
-        eviction: crate::cloud::EvictionPolicy::Delete,
         zones: vec![],
+        eviction: crate::cloud::EvictionPolicy::Delete,
         max_price: None,
-        image: Image::Id("/images/1".into()),
-        admin_username: "azureuser".into(),
-        ssh_public_keys: vec!["ssh-ed25519 AAAA me".into()],
-        os_disk_gib: None,
-        os_disk_type: None,
-        subnet_id: "/subnet".into(),
-        accelerated_networking: None,
-        tags: BTreeMap::from([("team".to_owned(), "vfx".to_owned())]),
+        template: serde_json::from_value(template).unwrap(),
+        contents: crate::cloud::Contents::default(),
     }
 }
 

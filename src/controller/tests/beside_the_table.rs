@@ -1,8 +1,9 @@
 //! What stands beside the kstatus table: refusals, templates, deletion, and that nothing ticks.
 
 use super::*;
+use crate::controller::desired::Unusable;
 use crate::controller::fixtures::{deleting, pool};
-use crate::controller::status::invalid;
+use crate::controller::status::unusable;
 use serde_json::json;
 use spotpool_core::planner::Blind;
 use spotpool_core::units::Millis;
@@ -88,19 +89,18 @@ fn an_implausible_reading_is_shown_where_people_look() {
 #[test]
 fn a_spec_that_cannot_be_used_stalls_and_says_what_to_change() {
     let pool = pool(farm());
-    let said = invalid(
-        &pool,
-        "vmSizes is empty: list one",
-        &SpotPoolStatus::default(),
-        NOON,
-    );
+    let trouble = Unusable {
+        reason: Reason::InvalidSpec,
+        fact: "vmSizes is empty: list one".to_owned(),
+    };
+    let said = unusable(&pool, &trouble, &SpotPoolStatus::default(), NOON);
     check(&said, &pool);
     assert_eq!(
         trio(&said),
         ["False InvalidSpec", "absent", "True InvalidSpec"]
     );
     let old = Scene::new().say();
-    let said = invalid(&pool, "vmSizes is empty: list one", &old, NOON);
+    let said = unusable(&pool, &trouble, &old, NOON);
     check(&said, &pool);
     assert_eq!(said.spot, old.spot);
     assert_eq!(

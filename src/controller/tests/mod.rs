@@ -16,6 +16,7 @@ use super::fixtures::settings;
 use super::status::{Report, status};
 use crate::api::reasons::ConditionStatus;
 use crate::api::{ConditionType, Reason, SpotPool, SpotPoolStatus};
+use crate::cloud::Contents;
 
 /// 2026-11-24T10:01:12Z.
 const NOON: Timestamp = Timestamp(1_795_514_472_000);
@@ -97,7 +98,7 @@ impl Scene {
     }
 
     fn resolved(&self) -> Resolved {
-        resolve(&self.pool, &settings()).unwrap()
+        resolve(&self.pool, Contents::default(), &settings()).unwrap()
     }
 
     /// What is said, checked against what holds for every status.

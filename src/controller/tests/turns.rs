@@ -3,6 +3,7 @@
 use super::*;
 use crate::api::EventReason;
 use crate::clock::Clock;
+use crate::cloud::Contents;
 use crate::controller::fixtures::{FakeCloud, deleting, pool};
 use crate::controller::pools::PoolState;
 use crate::controller::turn::{Turn, look_and_plan};
@@ -31,7 +32,7 @@ impl Bench {
     async fn turn(&mut self) -> (Turn, SpotPoolStatus) {
         tokio::time::advance(Duration::from_secs(1)).await;
         self.state.restore(self.pool.status.as_ref());
-        let resolved = resolve(&self.pool, &settings()).unwrap();
+        let resolved = resolve(&self.pool, Contents::default(), &settings()).unwrap();
         let mut turn = look_and_plan(
             "batch/render",
             &resolved,
