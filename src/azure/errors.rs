@@ -90,6 +90,10 @@ fn by_code(cause: &Cause, status: u16) -> Option<Meaning> {
             Changed
         }
 
+        // "The Image type for a Virtual Machine Scale Set may not be changed." [ISS azure-docs#89791]
+        "OperationNotAllowed" if message.contains("may not be changed") => {
+            Refused(Kind::TemplateRejected)
+        }
         "QuotaExceeded" | "OperationNotAllowed"
             if message.contains("quota") || cause.code == "QuotaExceeded" =>
         {

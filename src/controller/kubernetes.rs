@@ -6,13 +6,16 @@
 use std::future::Future;
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
-use kube::core::{ObjectMeta, PartialObjectMeta};
-use kube::{Api, Client, ResourceExt as _};
+use kube::api::{ApiResource, DynamicObject, GetParams, Patch, PatchParams};
+use kube::core::{ObjectMeta, PartialObjectMeta, Request};
+use kube::{Api, Client, Resource as _, ResourceExt as _};
 use serde_json::{Value, json};
 
-use crate::api::{FIELD_MANAGER, FINALIZER, GROUP, SpotPool, VERSION};
+use crate::api::{FIELD_MANAGER, FINALIZER, GROUP, ReferenceKind, SpotPool, VERSION};
+
+use super::objects::Object;
 
 /// How long one call may take. The client itself has no such bound, since watches last.
 const LONGEST_CALL: Duration = Duration::from_secs(15);
@@ -31,6 +34,12 @@ pub enum Error {
         /// What came back.
         source: Box<kube::Error>,
     },
+    /// It answered with something else than what was asked for.
+    #[error("could not {what}: the answer of the Kubernetes API is not one")]
+    Unreadable {
+        /// What was asked.
+        what: &'static str,
+    },
     /// It did not answer.
     #[error("could not {what}: no answer from the Kubernetes API within {} s", LONGEST_CALL.as_secs())]
     Late {
@@ -47,7 +56,7 @@ impl Error {
                 kube::Error::Api(status) => Some(status.code),
                 _ => None,
             },
-            Self::Late { .. } => None,
+            Self::Late { .. } | Self::Unreadable { .. } => None,
         }
     }
 }
@@ -190,6 +199,33 @@ impl Kubernetes {
         let name = meta.name.as_deref().unwrap_or_default();
         let object = bounded("read the object", pools.get(name)).await?;
         Ok(object.data)
+    }
+
+    /// A Secret or ConfigMap. The answer is parsed here, since the client logs what it cannot parse.
+    ///
+    /// # Errors
+    /// If the API server refuses or does not answer. The error quotes nothing of the object.
+    pub async fn read_data(
+        &self,
+        kind: ReferenceKind,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Object, Error> {
+        let (what, path) = match kind {
+            ReferenceKind::Secret => ("read a Secret", Secret::url_path(&(), Some(namespace))),
+            ReferenceKind::ConfigMap => (
+                "read a ConfigMap",
+                ConfigMap::url_path(&(), Some(namespace)),
+            ),
+        };
+        let refused = |source| Error::Refused {
+            what,
+            source: Box::new(source),
+        };
+        let request = Request::new(path).get(name, &GetParams::default());
+        let request = request.map_err(|error| refused(kube::Error::BuildRequest(error)))?;
+        let text = bounded(what, self.client.request_text(request)).await?;
+        serde_json::from_str(&text).map_err(|_| Error::Unreadable { what })
     }
 
     /// Whether the definition of SpotPool itself is being deleted. Then every pool is, without anybody having asked for that one.

@@ -3,6 +3,7 @@
 //! ```text
 //! watch.rs ──▶ reconcile.rs ──▶ desired.rs ──▶ turn.rs (look, plan, act, remember) ──▶ status.rs ──▶ kubernetes.rs
 //!                   │                                                                   ├ conditions.rs: kstatus.rs, capacity.rs, deleting.rs
+//!                   ├ objects.rs (Secrets, ConfigMaps)
 //!                   ├ unreadable.rs (an object that cannot be parsed)                   └ words.rs, times.rs
 //!                   └ pools.rs, restore.rs (memory by UID)        events.rs · metrics.rs · serve.rs
 //! ```
@@ -17,6 +18,7 @@ mod events;
 mod kstatus;
 mod kubernetes;
 mod metrics;
+mod objects;
 mod pools;
 mod reconcile;
 mod restore;

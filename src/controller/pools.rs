@@ -13,6 +13,7 @@ use crate::api::SpotPoolStatus;
 use crate::cloud::{OperationRef, Urgency};
 
 use super::events::Happening;
+use super::objects::Known;
 use super::restore::kept;
 
 /// One pool's memory.
@@ -21,6 +22,8 @@ pub struct PoolState {
     restored: bool,
     /// The planner's.
     pub memory: Memory,
+    /// What its template takes from Secrets and ConfigMaps.
+    pub objects: Option<Known>,
     /// An operation of ours that may still run.
     pub unfinished: Option<OperationRef>,
     /// The status that was written last.

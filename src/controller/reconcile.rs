@@ -12,14 +12,13 @@ use spotpool_core::planner::{Action, Counts, Intent, Stage};
 use spotpool_core::units::Millis;
 use tokio::time::Instant;
 
-use crate::api::{EventReason, FINALIZER, SpotPool, SpotPoolStatus};
-
-use crate::cloud::Contents;
+use crate::api::{EventReason, FINALIZER, Reason, SpotPool, SpotPoolStatus};
 
 use super::Context;
 use super::desired::{Resolved, Unusable, is_deleting, resolve};
 use super::events::Happening;
 use super::kubernetes::{Error, label};
+use super::objects;
 use super::pools::PoolState;
 use super::status::{self, Report};
 use super::turn::{Turn, look_and_plan};
@@ -53,10 +52,20 @@ async fn five_steps(pool: &SpotPool, context: &Context) -> Result<Next, Error> {
     state.restore(pool.status.as_ref());
     if status::asks_anew(pool, &state.applied) {
         state.memory.reopen();
+        state.objects = None;
     }
 
     // 1. What is wanted.
-    let resolved = match resolve(pool, Contents::default(), &context.settings) {
+    let settings = &context.settings;
+    let contents = objects::contents(
+        pool,
+        &mut state.objects,
+        &context.kubernetes,
+        clock.now(),
+        settings.pace.rest,
+    );
+    let contents = contents.await?;
+    let resolved = match contents.and_then(|contents| resolve(pool, contents, settings)) {
         Ok(resolved) => resolved,
         Err(unusable) => return say_unusable(pool, &unusable, &mut state, context).await,
     };
@@ -177,7 +186,11 @@ async fn say_unusable(
     }
     let new = status::unusable(pool, unusable, &state.applied, context.clock.now());
     write(pool, new, state, context).await?;
-    Ok(Next::await_change())
+    Ok(match unusable.reason {
+        // Nobody tells when a Secret appears.
+        Reason::ReferenceUnusable => Next::requeue(duration(context.settings.pace.rest)),
+        _ => Next::await_change(),
+    })
 }
 
 /// Writes a status when it differs from the one written last.

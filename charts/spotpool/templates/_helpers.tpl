@@ -61,4 +61,8 @@ app.kubernetes.io/part-of: spotpool
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]
+# What templates take from Secrets and ConfigMaps, read by name: neither listed nor watched.
+- apiGroups: [""]
+  resources: [secrets, configmaps]
+  verbs: [get]
 {{- end }}

@@ -184,6 +184,9 @@ words! {
     InvalidOverrides: HUMAN,
         "`template.overrides` says something that it may not say: a null, a secret, or what another field is there for. The message says where.",
         "Write what the message says. What has a field of its own belongs into that field; docs/template.md lists them.";
+    ReferenceUnusable: HUMAN,
+        "A Secret or ConfigMap that `template` takes something from does not exist, lacks the key, holds something else than is needed, or may not be read. The message says which, and what to create. Nothing is written to Azure until then, not even in place of evicted instances; what runs goes on running.",
+        "Create what the message names, in the pool's own namespace. The operator sees it within its rest interval.";
     UnsupportedVersion: &[(Stalled, True), (Ready, False)],
         "This version of the operator cannot read the object: it was written for another version of the definition.",
         "Run the operator and the CustomResourceDefinition in the same version.";

@@ -48,6 +48,7 @@ fn knows_every_refusal_of_the_table_whatever_its_status() {
         ("AzureSpotIsNotSupportedForThisVMSize", String::new(), Kind::VmSizeUnknown),
         ("InvalidParameter", "The value Standard_X9 provided for the VM size is not valid. The valid sizes in the current region are: Standard_D2s_v5".into(), Kind::VmSizeUnknown),
         ("MaxPriceValueInvalid", String::new(), Kind::TemplateRejected),
+        ("OperationNotAllowed", "The Image type for a Virtual Machine Scale Set may not be changed.".to_owned(), Kind::TemplateRejected),
         ("MaxPriceChangeNotAllowed", String::new(), Kind::TemplateRejected),
         ("MaxPriceChangeNotAllowedForAllocatedVMs", String::new(), Kind::TemplateRejected),
         ("EvictionPolicyCanBeSetOnlyOnAzureSpotVirtualMachines", String::new(), Kind::TemplateRejected),

@@ -3,6 +3,7 @@
 
 mod beside_the_table;
 mod kstatus_table;
+mod objects;
 mod turns;
 
 use serde_json::Value;
