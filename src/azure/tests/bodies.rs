@@ -329,7 +329,9 @@ fn known<Model: serde::Serialize + serde::de::DeserializeOwned>(mut body: Value)
 
 #[test]
 fn says_nothing_that_microsofts_models_do_not_know() {
-    use models::{VirtualMachineScaleSet, VirtualMachineScaleSetUpdate};
+    use azure_mgmt_compute::package_2024_07_01::models::{
+        VirtualMachineScaleSet, VirtualMachineScaleSetUpdate,
+    };
     for (pool, template) in [
         (pool(), everything()),
         (uniform(), windows()),
