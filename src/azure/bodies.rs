@@ -48,9 +48,9 @@ pub(super) fn create(
         }
         OrchestrationMode::Uniform => {
             properties["orchestrationMode"] = json!("Uniform");
-            // Otherwise Azure makes more instances than asked for and takes some away again, which would look like evictions.
+            // Otherwise Azure makes more than were asked for, and deletes them again [DOC].
             properties["overprovision"] = json!(false);
-            // Required. A new model reaches new instances only, as in a Flexible set.
+            // Without it Azure refuses a Uniform set [ISS azure-docs#74002]; a changed model is rolled out by us.
             properties["upgradePolicy"] = json!({"mode": "Manual"});
         }
     }

@@ -125,8 +125,7 @@ fn ssh_keys(shape: &Shape, admin: &Admin) -> Result<Vec<String>, NotRead> {
 }
 
 fn storage(mode: OrchestrationMode, template: &InstanceTemplate) -> Value {
-    // Otherwise an evicted instance leaves its disks behind, and the bill for them. A Uniform set has no choice [SDK osDisk.deleteOption].
-    let delete = (mode == OrchestrationMode::Flexible).then_some("Delete");
+    let delete = delete_option(mode);
     let disk = template.os_disk.clone().unwrap_or_default();
     let ephemeral = disk.ephemeral.as_ref();
     let data_disks = template.data_disks.iter();
@@ -144,6 +143,12 @@ fn storage(mode: OrchestrationMode, template: &InstanceTemplate) -> Value {
         },
         "dataDisks": some(data_disks.collect()),
     })
+}
+
+/// Otherwise an evicted instance leaves its disks and addresses behind, and the bill for them. Those of a Uniform set cannot outlive
+/// their instance, and it does not know the word [SDK osDisk.deleteOption].
+fn delete_option(mode: OrchestrationMode) -> Option<&'static str> {
+    (mode == OrchestrationMode::Flexible).then_some("Delete")
 }
 
 fn data_disk(disk: &DataDisk, delete: Option<&str>) -> Value {
@@ -173,12 +178,13 @@ fn image(image: &Image) -> Value {
 }
 
 fn network(mode: OrchestrationMode, network: &Network) -> Value {
+    let delete = delete_option(mode);
     let public_ip = network.public_ip.as_ref().map(|public_ip| {
         json!({
             "name": PUBLIC_IP,
             // Azure has retired the other one, Basic.
             "sku": {"name": "Standard", "tier": "Regional"},
-            "properties": {"publicIPPrefix": public_ip.prefix_id.as_deref().map(by_id), "deleteOption": "Delete"},
+            "properties": {"publicIPPrefix": public_ip.prefix_id.as_deref().map(by_id), "deleteOption": delete},
         })
     });
     let ip = json!({
@@ -193,7 +199,7 @@ fn network(mode: OrchestrationMode, network: &Network) -> Value {
         "primary": true,
         "enableAcceleratedNetworking": network.accelerated_networking,
         "networkSecurityGroup": network.network_security_group_id.as_deref().map(by_id),
-        "deleteOption": "Delete",
+        "deleteOption": delete,
         "ipConfigurations": [{"name": IP_CONFIGURATION, "properties": ip}],
     });
     // Flexible sets need at least this version of the network API; Uniform ones have none [DOC orchestration-modes-api-comparison].

@@ -163,6 +163,18 @@ fn creates_scale_sets_as_the_files_say() {
 }
 
 #[test]
+fn a_uniform_set_is_told_nothing_that_only_flexible_ones_know() {
+    let missing = bodies::missing(&uniform(), &shape_of(everything()), &json!({})).unwrap();
+    let patch = bodies::reshape(&uniform(), missing.send, 0, &BTreeMap::new());
+    for body in [created(&uniform(), &shape_of(everything())), patch] {
+        assert!(body["properties"]["virtualMachineProfile"].is_object());
+        for word in ["deleteOption", "networkApiVersion", "priorityMixPolicy"] {
+            assert!(!body.to_string().contains(word), "{word} in {body}");
+        }
+    }
+}
+
+#[test]
 fn resizes_with_capacity_size_and_base_and_nothing_else() {
     same_as_snapshot(
         "resize",
