@@ -47,7 +47,8 @@ struct Limits {
 struct Booking {
     place: Place,
     at: Timestamp,
-    counts: Vec<BucketId>,
+    /// When each of its limits lets it go: the last of them is its instant. In the line for one limit, another does not matter.
+    turns: Vec<(BucketId, Timestamp)>,
 }
 
 /// The more urgent is the smaller, then who came first.
@@ -90,17 +91,17 @@ impl Budget {
         let limits = self.0.entry(call.subscription.clone()).or_default();
         limits.tidy(now);
         let booked = limits.line.get(&call.line);
-        let place = booked.map_or((urgency, limits.tickets), |booking| {
-            (booking.place.0.min(urgency), booking.place.1)
-        });
-        let promised = booked
-            .filter(|booking| booking.place == place)
-            .map_or(now, |booking| booking.at);
-        let at = limits.turn(&call, place, now).max(promised);
+        let booked = booked.filter(|booking| booking.place.0 <= urgency);
+        let place = booked.map_or((urgency, limits.tickets), |booking| booking.place);
+        let promised = booked.map_or(Vec::new(), |booking| booking.turns.clone());
+        let mut turns = limits.turns(&call, place, now);
+        for ((_, at), (_, promised)) in turns.iter_mut().zip(promised) {
+            *at = promised.max(*at);
+        }
+        let at = turns.iter().map(|(_, at)| *at).max().unwrap_or(now);
         if at > now {
             limits.tickets = limits.tickets.max(place.1 + 1);
-            let counts = call.counts.into_iter().map(|(id, _)| id).collect();
-            limits.line.insert(call.line, Booking { place, at, counts });
+            limits.line.insert(call.line, Booking { place, at, turns });
             return Err(at);
         }
         limits.line.remove(&call.line);
@@ -126,8 +127,8 @@ impl Budget {
             };
             match left.iter().find(|(name, _)| id.is_called(name)) {
                 Some((_, left)) => bucket.hear(*left, before, now),
-                // What a call that counts more than once took, unless Azure says what is left [DOC troubleshooting-throttling-errors].
-                None => bucket.spend(charge.saturating_sub(1), now),
+                None if id.counts_machines() => bucket.spend(charge.saturating_sub(1), now),
+                None => {}
             }
             bucket.over();
         }
@@ -165,31 +166,35 @@ impl Budget {
 }
 
 impl Limits {
-    /// When it is the turn of a call that has this place in the line.
-    fn turn(&mut self, call: &Call, place: Place, now: Timestamp) -> Timestamp {
+    /// When each of its limits lets a call go that has this place in the line.
+    fn turns(&mut self, call: &Call, place: Place, now: Timestamp) -> Vec<(BucketId, Timestamp)> {
         let ahead = self.line.values().filter(|booking| booking.place < place);
         let mut ahead: Vec<&Booking> = ahead.collect();
         ahead.sort_by_key(|booking| booking.at);
-        let mut turn = now;
-        for (id, rate) in &call.counts {
+        let turn = |(id, rate): &(BucketId, bucket::Rate)| {
             let bucket = self.buckets.entry(id.clone());
             let bucket = bucket.or_insert_with(|| Bucket::full(*rate, now));
             let mut parts = ONE;
             if id.is_shared() {
                 parts += bucket.share(left_to_others(place.0));
             }
-            let mut at = bucket.when(parts, now);
-            // One token for everybody whose turn comes before; who waits longer, for something else, is in nobody's way.
-            for booking in ahead.iter().filter(|one| one.counts.contains(id)) {
-                if booking.at > at {
-                    break;
+            let (mut at, mut last) = (bucket.when(parts, now), now);
+            for booking in &ahead {
+                let Some((_, its)) = booking.turns.iter().find(|(one, _)| one == id) else {
+                    continue;
+                };
+                if *its > now {
+                    last = last.max(*its + bucket.interval());
                 }
-                parts += ONE;
-                at = bucket.when(parts, now);
+                // A token is kept for whoever comes before. Who waits longer, for another limit, is in nobody's way.
+                if booking.at <= at {
+                    parts += ONE;
+                    at = bucket.when(parts, now);
+                }
             }
-            turn = turn.max(at);
-        }
-        turn
+            (id.clone(), at.max(last))
+        };
+        call.counts.iter().map(turn).collect()
     }
 
     fn tidy(&mut self, now: Timestamp) {
@@ -200,7 +205,7 @@ impl Limits {
     }
 }
 
-/// How many thirtieths of a shared limit are left to the more urgent: one resource has 12 tokens for writes, a subscription a few hundred.
+/// How many sixtieths of a limit that pools share are left to the more urgent: enough for many at once, and full again within seconds.
 fn left_to_others(urgency: Urgency) -> u32 {
     match urgency {
         Urgency::Rescue => 0,
@@ -232,7 +237,7 @@ fn left(headers: &HeaderMap) -> Vec<(String, u32)> {
     left
 }
 
-/// How many times a call was counted: the number of machines it is about [REC cap 4]. At least once, and no more than a set has machines.
+/// How many machines a call was about, where these are counted [REC cap 4]. At least one, and no more than a set has.
 fn charge(headers: &HeaderMap) -> u32 {
     let charge = headers.get("x-ms-request-charge");
     let charge = charge.and_then(|value| value.to_str().ok()?.trim().parse().ok());

@@ -73,9 +73,15 @@ impl Bucket {
         from + Millis(missing.saturating_add(rate - 1) / rate)
     }
 
-    /// How much of it so many thirtieths are, in whole tokens rounded up; in parts.
-    pub(super) fn share(&self, thirtieths: u32) -> i64 {
-        i64::from((self.rate.depth * thirtieths).div_ceil(30)) * ONE
+    /// From one token to the next.
+    pub(super) fn interval(&self) -> Millis {
+        let rate = i64::from(self.rate.per_minute.max(1));
+        Millis((ONE + rate - 1) / rate)
+    }
+
+    /// How much of it so many sixtieths are, in whole tokens rounded up; in parts.
+    pub(super) fn share(&self, sixtieths: u32) -> i64 {
+        i64::from(self.rate.depth.saturating_mul(sixtieths).div_ceil(60)) * ONE
     }
 
     /// A call is sent. Returned is how many were answered before: what Azure says of this one counts at least those.

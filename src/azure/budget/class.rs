@@ -45,6 +45,11 @@ impl BucketId {
         policies.iter().any(named)
     }
 
+    /// Whether a call takes one token for each machine it is about, which its answer tells. All others count calls [REC cap 4].
+    pub(super) fn counts_machines(&self) -> bool {
+        *self == Self::Subscription(BATCHED)
+    }
+
     /// Whether it holds for more than one resource.
     pub(super) fn is_shared(&self) -> bool {
         !matches!(self, Self::Resource(..))
@@ -52,6 +57,7 @@ impl BucketId {
 }
 
 const PUT_SET: &str = "PutVMScaleSet";
+const BATCHED: &str = "VMScaleSetBatchedVMRequests";
 const UPDATE_SET: &str = "UpdateVMScaleSet";
 
 const fn rate(per_minute: u32, depth: u32) -> Rate {
@@ -197,7 +203,7 @@ impl Policy {
         if self.batch {
             // 6,000 deep [REC cap 4]; how fast it fills is not told, a third a minute like all others [INF].
             counts.push((
-                BucketId::Subscription("VMScaleSetBatchedVMRequests"),
+                BucketId::Subscription(BATCHED),
                 rate(2_000, 6_000),
             ));
         }

@@ -282,14 +282,15 @@ async fn throttled_reads_say_until_when_in_both_shapes() {
                 .set,
             Seen::Unknown(until(11))
         );
-        hands.forward(Millis::seconds(13));
+        // As long as Azure says, and until there is something for less urgent calls too.
+        hands.forward(Millis::seconds(21));
         assert_eq!(
             azure
                 .look(&pool(), None, Urgency::Looking)
                 .await
                 .observed
                 .instances,
-            Seen::Unknown(until(43))
+            Seen::Unknown(until(51))
         );
         assert_eq!(
             azure.calls(),

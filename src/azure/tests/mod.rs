@@ -2,6 +2,7 @@
 
 mod act;
 mod bodies;
+mod limits;
 mod look;
 mod wire;
 

@@ -9,6 +9,7 @@ use crate::controller::pools::PoolState;
 use crate::controller::turn::{Turn, look_and_plan};
 use serde_json::json;
 use spotpool_core::planner::Answer;
+use spotpool_core::units::Millis;
 use std::time::Duration;
 
 struct Bench {
@@ -317,4 +318,57 @@ async fn a_changed_template_is_not_called_current_before_azure_has_it() {
         message(&said, ConditionType::Suspended).contains("would do: "),
         "{said:?}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_put_off_is_done_at_its_turn_and_looked_at_as_urgently() {
+    use crate::cloud::Urgency::{Looking, Rescue};
+    let mut bench = Bench::new(farm());
+    bench.settle().await;
+    bench.turn().await;
+    bench.cloud.urgencies();
+    bench.cloud.evicts(6);
+    let booked = bench.clock.now() + Millis::seconds(90);
+    bench.cloud.answers(Some(Answer::Later(booked)));
+    let (turn, said) = bench.turn().await;
+    assert_eq!(
+        bench.cloud.urgencies(),
+        [Looking, Rescue],
+        "nobody knew of the evictions before"
+    );
+    assert_eq!(
+        turn.next, booked,
+        "not before, and not at the pace of a pool in motion"
+    );
+    assert_eq!(told(&turn), [EventReason::Evicted], "nothing was done");
+    assert_eq!(said.last_action.unwrap().action, "CreateScaleSet");
+    // Its turn has come, and Azure's limits do not bear the look: that changes nothing.
+    bench.cloud.blinds(Some(Blind::HeldBack { until: booked }));
+    let (turn, _) = bench.turn().await;
+    assert!(told(&turn).is_empty(), "no event for each pool that waits");
+    bench.cloud.blinds(None);
+    bench.cloud.answers(None);
+    let (turn, _) = bench.turn().await;
+    assert_eq!(bench.cloud.urgencies(), [Rescue, Rescue, Rescue]);
+    assert_eq!(told(&turn), [EventReason::ReplacementRequested]);
+    let said = bench.settle().await;
+    assert_eq!(said.evictions.unwrap().total, 6, "counted once");
+    assert_eq!(said.available_replicas, Some(20));
+    assert!(
+        bench.cloud.urgencies().iter().all(|one| *one == Looking),
+        "what was accepted is no longer in a hurry"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn declared_changes_go_before_deletions() {
+    use crate::cloud::Urgency::{Change, Looking, Tidying};
+    let mut bench = Bench::new(farm());
+    bench.turn().await;
+    assert_eq!(bench.cloud.urgencies(), [Looking, Change]);
+    bench.settle().await;
+    bench.cloud.urgencies();
+    bench.pool = deleting(farm());
+    bench.turn().await;
+    assert_eq!(bench.cloud.urgencies(), [Looking, Tidying]);
 }
