@@ -9,6 +9,7 @@
 //! POST /control/quota                {"name":"lowPriorityCores","limit":N}
 //! GET  /control/faults · POST (a rule of faults.rs) · DELETE
 //! POST /control/offline              {"offline":true|false}                              nobody answers ARM calls
+//! POST /control/limits               {"limit":"reads"|"HighCostGet"|…,"resource"?:ID,"seconds":N}   nothing is left of it for so long
 //! GET  /control/world · POST         {"capacityFalls":"at-once"|"late"|"never",…}        settings.rs
 //! GET  /control/log                  the request log as JSON lines
 //! ```
@@ -80,6 +81,15 @@ struct Offline {
     offline: bool,
 }
 
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Exhaust {
+    limit: String,
+    resource: Option<String>,
+    /// In the world's time.
+    seconds: u32,
+}
+
 /// Answers a request below `/control`. `Err` is a 400 with a sentence.
 ///
 /// # Errors
@@ -144,6 +154,13 @@ pub fn answer(state: &mut State, call: &Call) -> Result<Reply, String> {
         ("POST", ["offline"]) => {
             state.offline = body::<Offline>(call)?.offline;
             json!({"offline": state.offline})
+        }
+        ("POST", ["limits"]) => {
+            let ask: Exhaust = body(call)?;
+            let until = state.region.now() + u64::from(ask.seconds) * 1_000;
+            let resource = ask.resource.as_deref();
+            state.limits.exhaust(&ask.limit, resource, until)?;
+            json!({})
         }
         ("POST", ["world"]) => {
             body::<Settings>(call)?.apply(state)?;

@@ -1,5 +1,6 @@
 //! How many requests Azure takes: token buckets of ARM for the subscription and of Compute for the subscription and for
-//! each resource, refilled in the world's time [DOC request-limits-and-throttling, compute-throttling-limits].
+//! each resource, refilled in the world's time [DOC request-limits-and-throttling, compute-throttling-limits]. Batches count
+//! their machines as well, and say so [REC cap 4]; lists, which are seen to do the same [REC cap 8], do not here.
 
 use super::route::Route;
 use super::wire::{Call, Reply};
@@ -12,6 +13,7 @@ type Rate = (f64, f64);
 #[derive(Clone, Copy, Debug)]
 struct Bucket {
     tokens: f64,
+    /// In the future: empty until then.
     at: u64,
 }
 
@@ -20,6 +22,29 @@ struct Bucket {
 pub struct Limits {
     buckets: BTreeMap<String, Bucket>,
 }
+
+/// What a batch takes one token of for each machine; how fast it fills is not told, a third a minute like all others.
+const BATCHED: (&str, Rate) = ("VMScaleSetBatchedVMRequests", (2_000.0, 6_000.0));
+
+/// All limits by name: ARM's, then Compute's.
+const NAMES: [&str; 16] = [
+    "reads",
+    "writes",
+    "deletes",
+    "GetOperation",
+    "UpdateVMScaleSet",
+    "DeleteVMScaleSet",
+    "HighCostGetVMScaleSet",
+    "LowCostGetVMScaleSet",
+    "GetVMScaleSetVM",
+    "DeleteVMScaleSetVM",
+    "UpdateVMScaleSetVM",
+    "HighCostGet",
+    "LowCostGet",
+    "DeleteVM",
+    "UpdateVM",
+    BATCHED.0,
+];
 
 /// Compute's policy for a request: its name, and the rates of the resource and of the subscription.
 struct Policy {
@@ -89,19 +114,49 @@ const fn depth(route: &Route) -> usize {
 }
 
 impl Limits {
-    fn take(&mut self, key: String, rate: Rate, now: u64) -> Result<u64, u64> {
+    /// Nothing is left of a limit for so long, as if others had used it up: of one resource if its id is given, else of the subscription.
+    ///
+    /// # Errors
+    /// If there is no such limit.
+    pub fn exhaust(
+        &mut self,
+        name: &str,
+        resource: Option<&str>,
+        until: u64,
+    ) -> Result<(), String> {
+        if !NAMES.contains(&name) {
+            let names = NAMES.join(", ");
+            return Err(format!("there is no limit '{name}': it is one of {names}"));
+        }
+        let key = match resource {
+            Some(id) => format!("{name}/{}", id.trim_matches('/').to_lowercase()),
+            None if matches!(name, "reads" | "writes" | "deletes") => format!("arm/{name}"),
+            None => name.to_owned(),
+        };
+        let empty = Bucket {
+            tokens: 1.0,
+            at: until,
+        };
+        self.buckets.insert(key, empty);
+        Ok(())
+    }
+
+    fn take(&mut self, key: String, rate: Rate, count: f64, now: u64) -> Result<u64, u64> {
         let (per_minute, depth) = rate;
         let bucket = self.buckets.entry(key).or_insert(Bucket {
             tokens: depth,
             at: now,
         });
+        if now < bucket.at {
+            return Err(bucket.at - now);
+        }
         let refill = now.saturating_sub(bucket.at) as f64 / 60_000.0 * per_minute;
         bucket.tokens = (bucket.tokens + refill).min(depth);
         bucket.at = now;
-        if bucket.tokens < 1.0 {
-            return Err(((1.0 - bucket.tokens) / per_minute * 60_000.0).ceil() as u64);
+        if bucket.tokens < count {
+            return Err(((count - bucket.tokens) / per_minute * 60_000.0).ceil() as u64);
         }
-        bucket.tokens -= 1.0;
+        bucket.tokens -= count;
         Ok(bucket.tokens as u64)
     }
 
@@ -124,7 +179,7 @@ impl Limits {
             _ => ("writes", "write", (10.0 * 60.0, 200.0)),
         };
         let mut headers = Vec::new();
-        match self.take(format!("arm/{word}"), rate, now) {
+        match self.take(format!("arm/{word}"), rate, 1.0, now) {
             Ok(left) => {
                 headers.push((
                     format!("x-ms-ratelimit-remaining-subscription-{word}"),
@@ -159,21 +214,24 @@ impl Limits {
         let resource = policy
             .resource
             .map(|rate| ("Resource", format!("{}/{path}", policy.name), rate));
-        for (scope, key, rate) in [
-            Some((
-                "SubscriptionMaximum",
-                policy.name.to_owned(),
-                policy.subscription,
-            )),
-            resource,
-        ]
-        .into_iter()
-        .flatten()
-        {
-            match self.take(key, rate, now) {
+        let subscription = (
+            "SubscriptionMaximum",
+            policy.name.to_owned(),
+            policy.subscription,
+        );
+        for (scope, key, rate) in [Some(subscription), resource].into_iter().flatten() {
+            match self.take(key, rate, 1.0, now) {
                 Ok(n) => left.push(format!("Microsoft.Compute/{}{scope};{n}", policy.name)),
                 Err(wait) => return Err(throttled(policy.name, scope, here(wait))),
             }
+        }
+        if let Some(machines) = batched(call, route) {
+            let ((name, rate), scope) = (BATCHED, "SubscriptionMaximum");
+            match self.take(name.to_owned(), rate, machines as f64, now) {
+                Ok(n) => left.push(format!("Microsoft.Compute/{name}{scope};{n}")),
+                Err(wait) => return Err(throttled(name, scope, here(wait))),
+            }
+            headers.push(("x-ms-request-charge".to_owned(), machines.to_string()));
         }
         headers.push((
             "x-ms-ratelimit-remaining-resource".to_owned(),
@@ -181,6 +239,16 @@ impl Limits {
         ));
         Ok(headers)
     }
+}
+
+/// How many machines a batch names; one that means all of them without naming any is not counted here.
+fn batched(call: &Call, route: &Route) -> Option<usize> {
+    if !matches!(route, Route::SetAction { .. }) || call.method != "POST" {
+        return None;
+    }
+    let body: serde_json::Value = serde_json::from_slice(&call.body).ok()?;
+    let machines = body.get("instanceIds")?.as_array()?.len();
+    (machines > 0).then_some(machines)
 }
 
 /// [DOC] Compute's own 429, which has no `error` around it.
@@ -213,6 +281,44 @@ mod tests {
             now,
             |ms| ms.div_ceil(1000),
         )
+    }
+
+    #[test]
+    fn a_batch_is_charged_for_each_machine_it_names() {
+        let set = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/virtualMachineScaleSets/n/delete";
+        let body = br#"{"instanceIds":["1","2","3"]}"#.to_vec();
+        let call = Call::new("POST", set, Vec::new(), body);
+        let route = super::super::route::route(&call.segments).unwrap().1;
+        let headers = Limits::default()
+            .admit(&call, &route, "s", 0, |ms| ms)
+            .unwrap();
+        let of = |name: &str| headers.iter().find(|one| one.0 == name).unwrap().1.as_str();
+        assert_eq!(of("x-ms-request-charge"), "3");
+        assert_eq!(
+            of("x-ms-ratelimit-remaining-resource"),
+            "Microsoft.Compute/DeleteVMScaleSetSubscriptionMaximum;524,Microsoft.Compute/DeleteVMScaleSetResource;11,\
+             Microsoft.Compute/VMScaleSetBatchedVMRequestsSubscriptionMaximum;5997"
+        );
+    }
+
+    #[test]
+    fn what_is_used_up_refuses_for_so_long_in_its_own_shape() {
+        let mut limits = Limits::default();
+        limits.exhaust("writes", None, 9_000).unwrap();
+        let refused = put(&mut limits, 2_000).unwrap_err();
+        let body = refused.body.unwrap();
+        assert_eq!(body["error"]["code"], "SubscriptionRequestsThrottled");
+        assert_eq!(refused.headers.last().unwrap().1, "7");
+        assert!(put(&mut limits, 9_000).is_ok());
+
+        limits
+            .exhaust("UpdateVMScaleSet", Some("/subscriptions/S/x"), 30_000)
+            .unwrap();
+        let refused = put(&mut limits, 20_000).unwrap_err();
+        let body = refused.body.unwrap();
+        assert_eq!(body["details"][0]["target"], "UpdateVMScaleSetResource");
+        assert!(put(&mut limits, 30_000).is_ok());
+        assert!(limits.exhaust("Everything", None, 1).is_err());
     }
 
     #[test]

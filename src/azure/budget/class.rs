@@ -144,7 +144,7 @@ struct Policy {
     name: &'static str,
     resource: Rate,
     subscription: Rate,
-    /// Machines are counted one by one as well.
+    /// The machines it is about are counted as well; scaling a set may count as many [DOC troubleshooting-throttling-errors].
     batch: bool,
 }
 
@@ -171,8 +171,8 @@ fn policy(method: &Method, tail: &[&str]) -> Option<Policy> {
         ("GET", ["locations", _, "operations", _]) => {
             of("GetOperation", rate(15, 45), rate(5_000, 15_000))
         }
-        ("PUT", [SETS, _]) => of(PUT_SET, rate(4, 12), rate(125, 375)),
-        ("PATCH", [SETS, _]) => update,
+        ("PUT", [SETS, _]) => batch(of(PUT_SET, rate(4, 12), rate(125, 375))),
+        ("PATCH", [SETS, _]) => batch(update),
         ("DELETE", [SETS, _]) => delete,
         ("POST", [SETS, _, "delete" | "deallocate" | "poweroff"]) => batch(delete),
         ("POST", [SETS, _, _]) => batch(update),
@@ -202,10 +202,7 @@ impl Policy {
         ];
         if self.batch {
             // 6,000 deep [REC cap 4]; how fast it fills is not told, a third a minute like all others [INF].
-            counts.push((
-                BucketId::Subscription(BATCHED),
-                rate(2_000, 6_000),
-            ));
+            counts.push((BucketId::Subscription(BATCHED), rate(2_000, 6_000)));
         }
         counts
     }
