@@ -13,4 +13,5 @@ mod crash;
 mod documents;
 mod pool;
 mod prepare_test;
+mod throttling;
 mod validation;
