@@ -33,7 +33,7 @@ struct Seen {
 }
 
 impl Seen {
-    fn of(line: &Value) -> Self {
+    fn of(line: &Value) -> Result<Self> {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let (request, response) = (&line["request"], &line["response"]);
         let url = text(&request["url"]);
@@ -43,14 +43,14 @@ impl Seen {
             Some("SubscriptionRequestsThrottled") => "arm".to_owned(),
             _ => text(&body["details"][0]["target"]),
         };
-        Self {
-            at: OffsetDateTime::parse(&text(&line["time"]), &Rfc3339).expect("a time"),
+        Ok(Self {
+            at: OffsetDateTime::parse(&text(&line["time"]), &Rfc3339)?,
             method: text(&request["method"]),
             path,
             status: response["statusCode"].as_u64().unwrap_or(0),
             retry_after: text(&response["headers"]["retry-after"]).parse().ok(),
             limit,
-        }
+        })
     }
 
     fn policy(&self) -> &'static str {
@@ -136,7 +136,7 @@ async fn two_minutes_of_429s_lose_nothing_double_nothing_and_are_obeyed() -> Res
     let log: Vec<Seen> = machine.azure.log().await?[from..]
         .iter()
         .map(Seen::of)
-        .collect();
+        .collect::<Result<_>>()?;
     let refused: Vec<&Seen> = log.iter().filter(|one| one.status == 429).collect();
     let shapes =
         |wanted: &dyn Fn(&str) -> bool| refused.iter().filter(|one| wanted(&one.limit)).count();
@@ -146,7 +146,8 @@ async fn two_minutes_of_429s_lose_nothing_double_nothing_and_are_obeyed() -> Res
         "not in both shapes: {refused:?}"
     );
     for no in &refused {
-        let until = no.at + Duration::from_secs(no.retry_after.expect("every 429 says how long"));
+        let until =
+            no.at + Duration::from_secs(no.retry_after.ok_or("a 429 that does not say how long")?);
         let early = log
             .iter()
             .find(|one| no.forbids(one) && one.at > no.at + UNDER_WAY && one.at < until);
