@@ -342,7 +342,11 @@ async fn the_controller_may_do_what_it_does_and_nothing_else() -> Result<()> {
         (false, "delete", "spotpools.spotpool.io"),
         (false, "create", "spotpools.spotpool.io"),
         (false, "update", "spotpools.spotpool.io/scale"),
-        (false, "get", "secrets"),
+        (true, "get", "secrets"),
+        (false, "list", "secrets"),
+        (false, "watch", "secrets"),
+        (true, "get", "configmaps"),
+        (false, "list", "configmaps"),
         (false, "list", "pods"),
         (false, "create", "serviceaccounts/token"),
     ] {
