@@ -127,6 +127,8 @@ fn read_item(item: &Value, set: Option<&str>, expanded: bool) -> Result<Option<I
     let priority = match properties.get("priority").and_then(Value::as_str) {
         // `Low` is Spot's old name.
         Some("Spot" | "Low") => Priority::Spot,
+        // Instances of a Uniform set do not say; all of ours are Spot.
+        None if set.is_none() => Priority::Spot,
         // Regular is what a machine is that does not say.
         Some("Regular") | None => Priority::Regular,
         Some(other) => return Err(format!("instance {name} has the priority {other:?}")),

@@ -35,6 +35,15 @@ fn virtual_machine(state: &State, set: &ScaleSet, instance: &Instance) -> Value 
     let mut properties = common(state, set, instance);
     properties["virtualMachineScaleSet"] = json!({"id": set_id(state, set)});
     properties["priority"] = json!(instance.priority.as_str());
+    if instance.priority == Priority::Spot {
+        // [REC cap 2] Regular instances carry neither, and instances of Uniform sets say nothing of it all [swagger].
+        properties["evictionPolicy"] = json!(instance.model.eviction_policy.as_str());
+        let price = instance
+            .model
+            .max_price
+            .map_or(-1.0, |micros| micros as f64 / 1e6);
+        properties["billingProfile"] = json!({"maxPrice": price});
+    }
     properties["networkProfile"] = json!({"networkInterfaces": nics(&profile, |name| {
         let suffix = ids::text(state.seed, &format!("nic/{name}/{}", instance.name), 8, ids::HEX);
         format!("{group}/Microsoft.Network/networkInterfaces/{name}-{suffix}")
@@ -58,9 +67,6 @@ fn numbered(state: &State, set: &ScaleSet, instance: &Instance) -> Value {
         "networkInterfaceConfigurations": profile.pointer("/networkProfile/networkInterfaceConfigurations"),
     });
     properties["networkProfile"] = json!({"networkInterfaces": nics(&profile, |name| format!("{id}/networkInterfaces/{name}"))});
-    if instance.priority == Priority::Spot {
-        properties["priority"] = json!(instance.priority.as_str());
-    }
     json!({
         "id": id,
         "type": "Microsoft.Compute/virtualMachineScaleSets/virtualMachines",
@@ -74,24 +80,14 @@ fn numbered(state: &State, set: &ScaleSet, instance: &Instance) -> Value {
 fn common(state: &State, set: &ScaleSet, instance: &Instance) -> Value {
     let record = record(state, set, instance);
     let profile = profile(state, set, instance);
-    let mut properties = json!({
+    json!({
         "hardwareProfile": {"vmSize": instance.model.vm_size},
         "provisioningState": instance.provisioning_state(),
         "vmId": record.map_or("", |r| r.vm_id.as_str()),
         "storageProfile": storage(state, set, &profile, instance),
         "osProfile": os(state, set, &profile, instance),
         "timeCreated": state.clock.stamp(instance.created),
-    });
-    if instance.priority == Priority::Spot {
-        // [REC cap 2] Regular instances carry neither.
-        properties["evictionPolicy"] = json!(instance.model.eviction_policy.as_str());
-        let price = instance
-            .model
-            .max_price
-            .map_or(-1.0, |micros| micros as f64 / 1e6);
-        properties["billingProfile"] = json!({"maxPrice": price});
-    }
-    properties
+    })
 }
 
 fn record<'a>(state: &'a State, set: &ScaleSet, instance: &Instance) -> Option<&'a MachineRecord> {

@@ -161,7 +161,7 @@ async fn befall(machine: &Machine, cell: &Cell, victim: &str) -> Result<()> {
         Mishap::Stopped => ("POST", format!("{path}/deallocate")),
         Mishap::Deleted => ("DELETE", path),
     };
-    let (status, body) = machine.azure.arm(method, &path, &json!({})).await?;
+    let (status, body) = machine.azure.arm(method, &path, &Value::Null).await?;
     if status != 202 {
         return Err(error(format!("{method} {path}: {status} {body}")));
     }

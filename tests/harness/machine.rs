@@ -463,21 +463,20 @@ impl Azure {
             .collect()
     }
 
-    /// A request as any client of ARM would send it.
+    /// A request as any client of ARM would send it; `null` is no body.
     ///
     /// # Errors
     /// If there is no answer.
     pub async fn arm(&self, method: &str, path: &str, body: &Value) -> Result<(u16, Value)> {
         let url = format!("{}{path}?api-version=2024-07-01", self.url);
         let method: reqwest::Method = method.parse()?;
-        let answer = self
-            .http
-            .request(method, url)
-            .bearer_auth("test")
-            .header("content-type", "application/json")
-            .body(body.to_string())
-            .send()
-            .await?;
+        let mut request = self.http.request(method, url).bearer_auth("test");
+        if !body.is_null() {
+            request = request
+                .header("content-type", "application/json")
+                .body(body.to_string());
+        }
+        let answer = request.send().await?;
         let (status, text) = (answer.status().as_u16(), answer.text().await?);
         Ok((status, serde_json::from_str(&text).unwrap_or(Value::Null)))
     }

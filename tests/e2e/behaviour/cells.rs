@@ -118,18 +118,19 @@ impl Cell {
             Market::TooDear => "PriceAboveLimit",
         };
         match (self.stays_down(), self.market) {
-            // A deallocated instance holds its quota.
-            (true, Market::NoQuota) => Meanwhile::Heals,
+            // A deallocated instance holds its quota, and the price limit that it was made with.
+            (true, Market::NoQuota | Market::TooDear) => Meanwhile::Heals,
             (true, _) => Meanwhile::Down { reason },
             (false, _) => Meanwhile::Short { reason },
         }
     }
 
-    /// Whether it is deallocated and will be started again: not at a price above the one that is declared now.
+    /// Whether it is deallocated and will be started again: not at a price above the one that is declared now. What an instance of a
+    /// Uniform set may cost, Azure does not tell.
     fn stays_down(&self) -> bool {
         self.policy == Policy::Deallocate
             && matches!(self.mishap, Mishap::Evicted | Mishap::Stopped)
-            && self.market != Market::TooDear
+            && (self.market != Market::TooDear || self.mode == Mode::Uniform)
     }
 
     /// Whether the instance itself comes back, rather than another one.

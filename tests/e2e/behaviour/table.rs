@@ -87,6 +87,9 @@ fn words(cell: &Cell) -> String {
         Meanwhile::Heals if cell.market == Market::NoQuota => {
             format!("{end} (it holds its quota)")
         }
+        Meanwhile::Heals if cell.market == Market::TooDear => {
+            format!("{end} (at the price limit that it was made with, which Azure does not tell)")
+        }
         Meanwhile::Heals => end.to_owned(),
         Meanwhile::Boots => format!("waited for (`Starting`); {end}"),
         Meanwhile::Short { reason } => format!("2 of 3, `{reason}`; then {end}"),
