@@ -4,7 +4,7 @@ mod contents;
 mod shape;
 
 use async_trait::async_trait;
-use spotpool_core::planner::{Action, Answer, Observed, Outcome};
+use spotpool_core::planner::{Action, Answer, LoginStep, Observed, Outcome};
 use spotpool_core::units::Owner;
 
 pub use contents::{Content, Contents};
@@ -40,6 +40,9 @@ pub trait Cloud: Send + Sync + 'static {
 
     /// What is left of the cloud's limits on calls, for metrics.
     fn remaining(&self) -> Vec<Remaining>;
+
+    /// No pool uses this account any more: its token need not be kept.
+    fn forget(&self, _account: &Account) {}
 }
 
 /// Who goes first when the cloud's limits do not bear all calls at once: the first is the most urgent.
@@ -53,6 +56,106 @@ pub enum Urgency {
     Tidying,
     /// Only looks.
     Looking,
+}
+
+/// The Kubernetes ServiceAccounts as whom pools call Azure: how a cloud gets at the proof of their identity.
+#[async_trait]
+pub trait Accounts: Send + Sync + 'static {
+    /// What an account shows to the login host: for whom, and a token that Kubernetes signed for this `audience`, fresh each time.
+    ///
+    /// # Errors
+    /// Which step failed, and what to do.
+    async fn assertion(&self, account: &Account, audience: &str) -> Result<Assertion, LoginError>;
+}
+
+/// A ServiceAccount in a pool's own namespace.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Account {
+    /// The pool's namespace.
+    pub namespace: String,
+    /// The account's name.
+    pub name: String,
+}
+
+impl std::fmt::Display for Account {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// As whom a pool's scale set is looked at and changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Identity {
+    /// The operator's own, where the installation lends it.
+    #[default]
+    Operator,
+    /// The one that a ServiceAccount of the pool's namespace stands for.
+    Account(Account),
+}
+
+/// A signed token that stands for an account, and for which application of Azure.
+#[derive(Clone, Debug)]
+pub struct Assertion {
+    /// The application (client) id.
+    pub client_id: String,
+    /// The tenant; `None`: the operator's.
+    pub tenant_id: Option<String>,
+    /// Signed by Kubernetes.
+    pub token: Secret,
+}
+
+/// No token for Azure. The fact holds no secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{fact}")]
+pub struct LoginError {
+    /// Where the way to it ended.
+    pub step: LoginStep,
+    /// What happened there.
+    pub fact: String,
+    /// Nobody answered, which may end by itself. Otherwise somebody said no, and somebody else has to act.
+    pub passing: bool,
+}
+
+impl LoginError {
+    /// Somebody has to act.
+    pub fn lasting(step: LoginStep, fact: impl Into<String>) -> Self {
+        Self {
+            step,
+            fact: fact.into(),
+            passing: false,
+        }
+    }
+
+    /// It may end by itself.
+    pub fn passing(step: LoginStep, fact: impl Into<String>) -> Self {
+        Self {
+            step,
+            fact: fact.into(),
+            passing: true,
+        }
+    }
+}
+
+/// Text that is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Hides a text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text, for the request that needs it and nothing else.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
 }
 
 /// Where a pool's scale set is, and whose it must be.
@@ -70,6 +173,8 @@ pub struct PoolRef {
     pub mode: OrchestrationMode,
     /// The value that the tag `spotpool_owner` must have.
     pub owner: Owner,
+    /// As whom Azure is called for it.
+    pub identity: Identity,
 }
 
 /// The two kinds of scale set (azure.md §1.5). Azure never turns one into the other.

@@ -22,8 +22,8 @@ pub mod template;
 pub use amounts::{CountOrPercent, MaxPrice, Period};
 pub use crd::crd;
 pub use pool::{
-    Capacity, DeletionPolicy, Eviction, EvictionPolicy, OrchestrationMode, ScaleSet, SpotPool,
-    SpotPoolSpec, VmSize,
+    Capacity, Credentials, DeletionPolicy, Eviction, EvictionPolicy, OrchestrationMode, ScaleSet,
+    SpotPool, SpotPoolSpec, VmSize,
 };
 pub use reasons::{ConditionType, EventReason, Reason};
 pub use status::{
@@ -38,6 +38,10 @@ pub const GROUP: &str = "spotpool.io";
 pub const VERSION: &str = "v1alpha1";
 /// Keeps the object until its scale set is gone (or let go by `deletionPolicy: Orphan`).
 pub const FINALIZER: &str = "spotpool.io/scale-set";
+/// Takes the place of [`FINALIZER`] when the scale set is gone and a ServiceAccount is still to be released.
+pub const RELEASE_FINALIZER: &str = "spotpool.io/service-account";
+/// Keeps a ServiceAccount for as long as pools call Azure as it.
+pub const IN_USE_FINALIZER: &str = "spotpool.io/in-use";
 /// Field manager of every server-side apply of the operator.
 pub const FIELD_MANAGER: &str = "spotpool";
 /// Label in `status.selector`; its value is the pool's UID. It matches no pods.

@@ -108,6 +108,9 @@ pub struct SpotPoolSpec {
     /// The Azure scale set behind the pool.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scale_set: Option<ScaleSet>,
+    /// As whom Azure is called for this pool. Unset: as the operator itself, where the installation allows it. May change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<Credentials>,
     /// How many instances: the pool keeps spot + regular of them.
     #[serde(default)]
     pub capacity: Capacity,
@@ -155,6 +158,19 @@ pub struct ScaleSet {
     /// Flexible: instances are virtual machines of their own, Spot and regular ones mixed. Uniform: instances exist inside their scale set only, all of them Spot and of one size. Immutable.
     #[serde(default)]
     pub orchestration_mode: OrchestrationMode,
+}
+
+/// As whom Azure is called for a pool.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Credentials {
+    /// A ServiceAccount in the pool's namespace, with the annotation azure.workload.identity/client-id: the Azure identity that trusts it.
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(
+        validation = Rule::new("self.matches('^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$')")
+            .message("must be the name of a ServiceAccount: lower-case letters, digits, - and ."),
+    )]
+    pub service_account_name: String,
 }
 
 /// The kind of scale set.

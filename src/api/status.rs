@@ -55,6 +55,10 @@ pub struct SpotPoolStatus {
     /// The last thing the operator did in Azure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_action: Option<LastAction>,
+    /// The ServiceAccount as whom Azure was called last; while it is in use, the finalizer spotpool.io/in-use keeps it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub service_account_name: Option<String>,
     /// Value of the annotation reconcile.fluxcd.io/requestedAt that was acted on last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]

@@ -4,11 +4,10 @@
 //! operation). Codes come before statuses, because Azure gives the same refusal different statuses (quota: 403 or 409) and
 //! none at all inside an operation. The codes are those of azure.md §5.
 
-use spotpool_core::planner::{Answer, Blind, Outcome, Refusal, RefusalKind};
+use spotpool_core::planner::{Answer, Blind, LoginStep, Outcome, Refusal, RefusalKind};
 use spotpool_core::units::{Millis, Timestamp};
 
 use super::arm_error::{ArmError, Cause};
-use super::credential::LoginError;
 use super::transport::CallError;
 
 /// Without a `Retry-After`, throttled callers wait this long: Compute's buckets refill by the minute, ARM's within seconds.
@@ -220,9 +219,12 @@ pub(super) fn answer(error: &CallError, creates: bool, now: Timestamp) -> Answer
 pub(super) fn blind(error: &CallError, now: Timestamp) -> Blind {
     let fact = error.to_string();
     match error {
-        CallError::NoLogin(LoginError::Invalid { .. }) => Blind::CredentialsInvalid { fact },
         CallError::HeldBack { until } => Blind::HeldBack { until: *until },
-        CallError::NoLogin(LoginError::Unreachable { .. })
+        CallError::NoLogin(login) if !login.passing => Blind::CredentialsInvalid {
+            step: login.step,
+            fact: login.fact.clone(),
+        },
+        CallError::NoLogin(_)
         | CallError::NotSent { .. }
         | CallError::NoAnswer { .. }
         | CallError::Unreadable { .. } => Blind::Unreachable { fact },
@@ -230,7 +232,10 @@ pub(super) fn blind(error: &CallError, now: Timestamp) -> Blind {
             Meaning::Throttled => Blind::Throttled {
                 until: throttled_until(arm, now),
             },
-            Meaning::TokenRefused => Blind::CredentialsInvalid { fact },
+            Meaning::TokenRefused => Blind::CredentialsInvalid {
+                step: LoginStep::Token,
+                fact,
+            },
             Meaning::Refused(RefusalKind::Forbidden) => Blind::Forbidden { fact },
             _ => Blind::Unreachable { fact },
         },

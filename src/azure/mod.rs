@@ -12,16 +12,18 @@
 mod arm_error;
 mod bodies;
 mod budget;
-mod credential;
+mod clouds;
 mod difference;
 mod errors;
 mod instances;
+mod login;
 mod operation;
 mod options;
 mod policies;
 mod profile;
 mod restart;
 mod scale_set;
+mod sessions;
 pub mod tags;
 mod transport;
 mod wire;
@@ -31,8 +33,10 @@ mod write;
 mod tests;
 
 pub use arm_error::ArmError;
-pub use credential::{CredentialKind, LoginError};
+pub use clouds::{Environment, parse_authority};
+pub use login::CredentialKind;
 pub use options::{AzureOptions, Now, SetupError};
+pub use sessions::Azure;
 pub use transport::CallError;
 pub use wire::{Network, Wire, WireError};
 
@@ -42,85 +46,27 @@ use azure_mgmt_compute::package_2024_07_01::Client;
 use reqwest::Url;
 use spotpool_core::planner::{Action, Answer, Blind, Instance, Observed, Provisioning, ScaleSet};
 use spotpool_core::units::{Seen, Timestamp};
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::cloud::{Calls, Cloud, Look, OperationRef, PoolRef, Receipt, Remaining, Shape, Urgency};
-use credential::{Env, Login};
+use crate::cloud::{Look, OperationRef, PoolRef, Receipt, Shape, Urgency};
 use operation::Progress;
-use options::{Reach, check, is_loopback};
 use policies::Tap;
-use transport::{Lane, Transport};
+use transport::{Caller, Lane};
 use write::{Accepted, Declined};
 
 /// The pages of one list may take as long as this many calls.
 const PAGES_DEADLINES: u32 = 4;
 
-/// Azure. One for the whole installation; cheap to share.
-pub struct Azure {
-    transport: Arc<Transport>,
+/// Azure as one identity sees it: its own tokens, over the transport that all share.
+struct Session {
+    transport: Arc<Caller>,
     endpoint: Url,
     deadline: Duration,
     now: Now,
 }
 
-impl fmt::Debug for Azure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Azure")
-            .field("transport", &self.transport)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Azure {
-    /// Over the real network, with the environment's credentials. Asks nobody anything yet.
-    ///
-    /// # Errors
-    /// When the endpoint, the credential or TLS cannot be used.
-    pub fn new(options: AzureOptions) -> Result<Self, SetupError> {
-        let loopback =
-            check(&options.endpoint)? == Reach::PlainLoopback || is_loopback(&options.endpoint);
-        let wire = Arc::new(Network::new(options.connect, loopback)?);
-        Self::over(wire, options)
-    }
-
-    /// Over another wire, for example to an Azure in the same process.
-    ///
-    /// # Errors
-    /// When the endpoint or the credential cannot be used.
-    pub fn over(wire: Arc<dyn Wire>, options: AzureOptions) -> Result<Self, SetupError> {
-        let login = match check(&options.endpoint)? {
-            Reach::PlainLoopback => Login::Loopback,
-            Reach::Encrypted => {
-                let audience = options
-                    .audience
-                    .clone()
-                    .unwrap_or_else(|| options.endpoint.origin().ascii_serialization());
-                let env: &Env<'_> =
-                    &|name| std::env::var(name).ok().filter(|value| !value.is_empty());
-                Login::new(options.credential, env, &audience, options.now.clone())?
-            }
-        };
-        Ok(Self::assemble(wire, login, options))
-    }
-
-    fn assemble(wire: Arc<dyn Wire>, login: Login, options: AzureOptions) -> Self {
-        let transport = Arc::new(Transport::new(
-            wire,
-            options.endpoint.clone(),
-            login,
-            options.deadline,
-            options.now.clone(),
-        ));
-        Self {
-            transport,
-            endpoint: options.endpoint,
-            deadline: options.deadline,
-            now: options.now,
-        }
-    }
-
+impl Session {
     fn now(&self) -> Timestamp {
         (self.now)()
     }
@@ -129,7 +75,7 @@ impl Azure {
     /// those belong to the transport.
     fn client(&self, urgency: Urgency, policy: Option<Arc<dyn ac::Policy>>) -> Client {
         let lane = Lane {
-            transport: self.transport.clone(),
+            caller: self.transport.clone(),
             urgency,
         };
         let options = ac::ClientOptions::new(ac::TransportOptions::new(Arc::new(lane)))
@@ -211,8 +157,8 @@ impl Azure {
     }
 }
 
-#[async_trait]
-impl Cloud for Azure {
+impl Session {
+    /// See [`Cloud::look`](crate::cloud::Cloud::look).
     async fn look(
         &self,
         pool: &PoolRef,
@@ -248,6 +194,7 @@ impl Cloud for Azure {
         }
     }
 
+    /// See [`Cloud::act`](crate::cloud::Cloud::act).
     async fn act(
         &self,
         pool: &PoolRef,
@@ -297,14 +244,6 @@ impl Cloud for Azure {
                 }
             }
         }
-    }
-
-    fn calls(&self) -> Calls {
-        self.transport.calls()
-    }
-
-    fn remaining(&self) -> Vec<Remaining> {
-        self.transport.remaining()
     }
 }
 

@@ -12,7 +12,7 @@ use spotpool_core::units::{Millis, Timestamp};
 
 use super::arm_error::{self, ArmError};
 use super::errors;
-use super::transport::{CallError, Transport};
+use super::transport::{CallError, Caller};
 use crate::cloud::{OperationRef, Urgency};
 
 /// Compute refills 15 polls a minute for each operation (azure.md §5): asking more often is asking to be throttled.
@@ -31,7 +31,7 @@ pub(super) enum Progress {
 
 /// The operation that an accepted write started, if Azure named one at its own address.
 pub(super) fn started(
-    transport: &Transport,
+    transport: &Caller,
     headers: &HeaderMap,
     now: Timestamp,
 ) -> Option<OperationRef> {
@@ -52,7 +52,7 @@ pub(super) fn started(
 
 /// Asks once.
 pub(super) async fn poll(
-    transport: &Transport,
+    transport: &Caller,
     operation: &OperationRef,
     urgency: Urgency,
     now: impl Fn() -> Timestamp,

@@ -1,14 +1,15 @@
 //! Where Azure is and how to talk to it: what the command line decides, checked before anything is sent.
 
-use azure_core_legacy::resource_manager_endpoint::AZURE_PUBLIC_CLOUD;
 use reqwest::Url;
 use spotpool_core::units::Timestamp;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::credential::{CredentialKind, LoginError};
+use super::clouds::Environment;
+use super::login::CredentialKind;
 use super::wire::WireError;
+use crate::cloud::{Accounts, LoginError};
 
 /// What time it is: the installation's clock.
 pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -16,12 +17,14 @@ pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 /// Where Azure is and how to talk to it.
 #[derive(Clone)]
 pub struct AzureOptions {
-    /// ARM, such as `https://management.azure.com`. Plain http only for loopback.
-    pub endpoint: Url,
-    /// For whom tokens are asked; `None`: for the endpoint itself. Needed where the endpoint is a proxy or a private link.
-    pub audience: Option<String>,
-    /// Who we are. Without effect towards loopback over http, which gets a dummy.
+    /// Which Azure.
+    pub environment: Environment,
+    /// PEM certificates of the authorities that may vouch for its hosts; `None`: the system's.
+    pub roots: Option<Vec<u8>>,
+    /// Who we are, where a pool does not say otherwise. Without effect towards loopback over http, which gets a dummy.
     pub credential: CredentialKind,
+    /// How pools show an identity of their own; `None`: they cannot.
+    pub accounts: Option<Arc<dyn Accounts>>,
     /// The clock.
     pub now: Now,
     /// The longest that one call may take.
@@ -31,17 +34,13 @@ pub struct AzureOptions {
 }
 
 impl AzureOptions {
-    /// Azure's public cloud, with the credential that the environment offers.
-    pub fn for_public_cloud(now: Now) -> Self {
-        Self::towards(AZURE_PUBLIC_CLOUD.clone(), now)
-    }
-
-    /// Another cloud, or a simulator.
-    pub fn towards(endpoint: Url, now: Now) -> Self {
+    /// The credential that the surroundings offer, towards this Azure.
+    pub fn towards(environment: Environment, now: Now) -> Self {
         Self {
-            endpoint,
-            audience: None,
+            environment,
+            roots: None,
             credential: CredentialKind::Auto,
+            accounts: None,
             now,
             deadline: Duration::from_secs(30),
             connect: Duration::from_secs(5),
@@ -64,7 +63,7 @@ impl AzureOptions {
 impl fmt::Debug for AzureOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AzureOptions")
-            .field("endpoint", &self.endpoint.as_str())
+            .field("environment", &self.environment)
             .field("credential", &self.credential)
             .field("deadline", &self.deadline)
             .finish_non_exhaustive()
@@ -77,6 +76,12 @@ pub enum SetupError {
     /// The endpoint cannot be used.
     #[error("the Azure endpoint {fact}")]
     Endpoint {
+        /// Why not.
+        fact: String,
+    },
+    /// The login host cannot be used.
+    #[error("the Azure login host {fact}")]
+    Authority {
         /// Why not.
         fact: String,
     },

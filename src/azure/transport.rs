@@ -22,9 +22,9 @@ use std::time::Duration;
 use super::Now;
 use super::arm_error::{ArmError, one_line};
 use super::budget::{Budget, Call, Heard, Permit};
-use super::credential::{Login, LoginError};
+use super::login::Login;
 use super::wire::Wire;
-use crate::cloud::{Calls, Remaining, Urgency};
+use crate::cloud::{Calls, LoginError, Remaining, Urgency};
 
 const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-client-request-id");
 
@@ -98,7 +98,6 @@ impl From<CallError> for ac::Error {
 pub(super) struct Transport {
     wire: Arc<dyn Wire>,
     endpoint: Url,
-    login: Login,
     deadline: Duration,
     now: Now,
     budget: Mutex<Budget>,
@@ -110,24 +109,16 @@ impl fmt::Debug for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Transport")
             .field("endpoint", &self.endpoint.as_str())
-            .field("login", &self.login)
             .finish_non_exhaustive()
     }
 }
 
 impl Transport {
-    pub(super) fn new(
-        wire: Arc<dyn Wire>,
-        endpoint: Url,
-        login: Login,
-        deadline: Duration,
-        now: Now,
-    ) -> Self {
+    pub(super) fn new(wire: Arc<dyn Wire>, endpoint: Url, deadline: Duration, now: Now) -> Self {
         let ids = RequestIds::new(now());
         Self {
             wire,
             endpoint,
-            login,
             deadline,
             now,
             budget: Mutex::default(),
@@ -171,14 +162,14 @@ impl Transport {
     }
 
     /// Whether a URL leads to the configured endpoint: same scheme, host and port. Nothing else is ever asked.
-    pub(super) fn leads_home(&self, url: &Url) -> bool {
+    fn leads_home(&self, url: &Url) -> bool {
         url.origin() == self.endpoint.origin()
             && url.username().is_empty()
             && url.password().is_none()
     }
 
     /// Resolves a URL that Azure gave us, which may be relative.
-    pub(super) fn resolve(&self, url: &str) -> Option<Url> {
+    fn resolve(&self, url: &str) -> Option<Url> {
         self.endpoint
             .join(url)
             .ok()
@@ -189,8 +180,9 @@ impl Transport {
     ///
     /// # Errors
     /// For everything but an answer with a status of 200 to 299.
-    pub(super) async fn exchange(
+    async fn exchange(
         &self,
+        login: &Login,
         method: Method,
         url: &Url,
         headers: HeaderMap,
@@ -206,14 +198,14 @@ impl Transport {
                 ),
             });
         }
-        let token = self.login.token().await.map_err(CallError::NoLogin)?;
+        let token = login.token().await.map_err(CallError::NoLogin)?;
         let client_request_id = self.ids.next();
         let request = assemble(
             method.clone(),
             url,
             headers,
             body,
-            token.secret(),
+            token.reveal(),
             &client_request_id,
         )?;
 
@@ -254,7 +246,7 @@ impl Transport {
             return Ok(answer);
         }
         match status {
-            401 => self.login.forget(),
+            401 => login.forget(),
             429 => self.counted.throttled(),
             _ => {}
         }
@@ -289,10 +281,46 @@ impl Drop for UnderWay<'_> {
     }
 }
 
-/// azure_mgmt_compute's way in, for calls of one urgency.
+/// The transport as one identity uses it.
+#[derive(Debug)]
+pub(super) struct Caller {
+    transport: Arc<Transport>,
+    login: Login,
+}
+
+impl Caller {
+    pub(super) fn new(transport: Arc<Transport>, login: Login) -> Self {
+        Self { transport, login }
+    }
+
+    /// Resolves a URL that Azure gave us, which may be relative.
+    pub(super) fn resolve(&self, url: &str) -> Option<Url> {
+        self.transport.resolve(url)
+    }
+
+    /// One call.
+    ///
+    /// # Errors
+    /// For everything but an answer with a status of 200 to 299.
+    pub(super) async fn exchange(
+        &self,
+        method: Method,
+        url: &Url,
+        headers: HeaderMap,
+        body: Bytes,
+        urgency: Urgency,
+    ) -> Result<http::Response<Bytes>, CallError> {
+        let (transport, login) = (&self.transport, &self.login);
+        transport
+            .exchange(login, method, url, headers, body, urgency)
+            .await
+    }
+}
+
+/// azure_mgmt_compute's way in, for calls of one identity and urgency.
 #[derive(Debug)]
 pub(super) struct Lane {
-    pub(super) transport: Arc<Transport>,
+    pub(super) caller: Arc<Caller>,
     pub(super) urgency: Urgency,
 }
 
@@ -319,7 +347,7 @@ impl ac::HttpClient for Lane {
             return Err(not_sent(&"a streaming body, which no call of ours has"));
         };
         let (parts, body) = self
-            .transport
+            .caller
             .exchange(method, request.url(), headers, body, self.urgency)
             .await?
             .into_parts();

@@ -40,11 +40,12 @@ pub struct WireError {
 pub struct Network(reqwest::Client);
 
 impl Network {
-    /// Opens no connection yet. `loopback` endpoints are reached past any proxy.
+    /// Opens no connection yet. `loopback` endpoints are reached past any proxy. `roots`: PEM certificates that are trusted instead of the
+    /// system's.
     ///
     /// # Errors
-    /// When TLS cannot be set up, for example because the system has no root certificates.
-    pub fn new(connect: Duration, loopback: bool) -> Result<Self, WireError> {
+    /// When TLS cannot be set up, for example because the system has no root certificates, or `roots` holds none.
+    pub fn new(connect: Duration, loopback: bool, roots: Option<&[u8]>) -> Result<Self, WireError> {
         prepare_tls();
         let mut builder = reqwest::Client::builder()
             .connect_timeout(connect)
@@ -52,6 +53,16 @@ impl Network {
             .pool_idle_timeout(Duration::from_secs(60));
         if loopback {
             builder = builder.no_proxy();
+        }
+        if let Some(pem) = roots {
+            let roots = reqwest::Certificate::from_pem_bundle(pem).unwrap_or_default();
+            if roots.is_empty() {
+                return Err(WireError {
+                    fact: "the file of certificate authorities holds no certificate in PEM"
+                        .to_owned(),
+                });
+            }
+            builder = builder.tls_certs_only(roots);
         }
         builder
             .build()
@@ -108,6 +119,12 @@ fn wire_error(error: &(dyn Error + 'static)) -> WireError {
             parts.push(text);
         }
         next = error.source();
+    }
+    if parts
+        .iter()
+        .any(|part| part.contains("invalid peer certificate"))
+    {
+        parts.push("nobody whom we trust has signed for this host: --azure-ca-file names a file with further authorities".to_owned());
     }
     WireError {
         fact: one_line(&parts.join(": "), 300),

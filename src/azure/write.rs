@@ -14,10 +14,10 @@ use std::sync::Arc;
 use super::policies::Instead;
 use super::profile::NotRead;
 use super::transport::CallError;
-use super::{Azure, bodies, instances, restart, scale_set, tags};
+use super::{Session, bodies, instances, restart, scale_set, tags};
 use crate::cloud::{PoolRef, Shape, Urgency};
 
-impl Azure {
+impl Session {
     /// Carries out an action as far as Azure's answer.
     pub(super) async fn send(
         &self,

@@ -11,13 +11,14 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, Client};
-use reqwest::Url;
 use spotpool_core::planner::Pace;
 use spotpool_core::units::Millis;
 
-use crate::azure::{Azure, AzureOptions, CredentialKind, SetupError};
+use crate::azure::{Azure, AzureOptions, SetupError};
 use crate::clock::Clock;
 use crate::controller::{self, Settings};
+
+use super::azure::{self, AzureArgs};
 
 /// Runs the operator: keeps every SpotPool at its size.
 ///
@@ -25,18 +26,6 @@ use crate::controller::{self, Settings};
 #[derive(Args, Clone, Debug)]
 #[command(after_long_help = EXAMPLES)]
 pub struct ControllerArgs {
-    /// Azure's management endpoint. Plain http is accepted on loopback only, for the simulator
-    #[arg(
-        long,
-        env = "SPOTPOOL_AZURE_ENDPOINT",
-        default_value = "https://management.azure.com",
-        value_name = "URL",
-        value_parser = AzureOptions::parse_endpoint
-    )]
-    azure_endpoint: Url,
-    /// Where the operator's Azure identity comes from
-    #[arg(long, env = "SPOTPOOL_CREDENTIALS", value_enum, default_value_t = Credentials::Auto, value_name = "KIND")]
-    credentials: Credentials,
     /// Name of this cluster in the ownership tags of scale sets; must never change. Default: the UID of the namespace kube-system
     #[arg(long, env = "SPOTPOOL_CLUSTER_ID", value_name = "ID", value_parser = cluster_id)]
     cluster_id: Option<String>,
@@ -81,6 +70,9 @@ pub struct ControllerArgs {
         value_name = "FILTER"
     )]
     log: String,
+    // Last: what follows would stand below its heading.
+    #[command(flatten)]
+    azure: AzureArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -89,21 +81,6 @@ Examples:
   spotpool controller --credentials developer                     # from a shell, with the login of `az`
   spotpool simulator --listen 127.0.0.1:8081 --speed 60 &
   spotpool controller --azure-endpoint http://127.0.0.1:8081 --listen 127.0.0.1:8080 --settle 2s --motion 500ms --look-every 2s";
-
-/// Where tokens come from.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Credentials {
-    /// By the environment: workload identity, else client secret, else (in a cluster) managed identity, else developer tools
-    Auto,
-    /// A service account that Entra ID trusts (AZURE_CLIENT_ID, AZURE_TENANT_ID, AZURE_FEDERATED_TOKEN_FILE)
-    WorkloadIdentity,
-    /// The identity of the node; a user-assigned one by AZURE_CLIENT_ID
-    ManagedIdentity,
-    /// An application's secret (AZURE_TENANT_ID, AZURE_CLIENT_ID, AZURE_CLIENT_SECRET)
-    ClientSecret,
-    /// The login of az or azd
-    Developer,
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum LogFormat {
@@ -130,6 +107,8 @@ enum Error {
     NoUid,
     #[error("{0}")]
     Azure(#[from] SetupError),
+    #[error("{0}")]
+    AzureArgs(#[from] azure::Error),
     #[error("--log: {0}")]
     Log(#[from] tracing_subscriber::filter::ParseError),
     #[error("{0}")]
@@ -158,10 +137,13 @@ async fn start(args: ControllerArgs) -> Result<(), Error> {
         None => uid_of_kube_system(&client).await?,
     };
     let now = clock.clone();
-    let azure = Azure::new(AzureOptions {
-        credential: args.credentials.into(),
-        ..AzureOptions::towards(args.azure_endpoint.clone(), Arc::new(move || now.now()))
-    })?;
+    let accounts = Arc::new(controller::ServiceAccounts::new(client.clone()));
+    let options = AzureOptions {
+        accounts: Some(accounts),
+        ..args.azure.options(Arc::new(move || now.now()))?
+    };
+    let environment = options.environment.clone();
+    let azure = Azure::new(options)?;
     let settings = Settings {
         namespace: args.namespace,
         cluster_id,
@@ -176,7 +158,8 @@ async fn start(args: ControllerArgs) -> Result<(), Error> {
     };
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
-        azure = %args.azure_endpoint,
+        azure = %environment.endpoint,
+        login = %environment.authority,
         cluster_id = settings.cluster_id,
         namespace = settings.namespace.as_deref().unwrap_or("all"),
         "spotpool controller"
@@ -269,18 +252,6 @@ fn cluster_id(text: &str) -> Result<String, String> {
         Ok(text.to_owned())
     } else {
         Err("1 to 64 letters, digits, '-', '_' or '.' are needed, such as prod-eastus".to_owned())
-    }
-}
-
-impl From<Credentials> for CredentialKind {
-    fn from(credentials: Credentials) -> Self {
-        match credentials {
-            Credentials::Auto => Self::Auto,
-            Credentials::WorkloadIdentity => Self::WorkloadIdentity,
-            Credentials::ManagedIdentity => Self::ManagedIdentity,
-            Credentials::ClientSecret => Self::ClientSecret,
-            Credentials::Developer => Self::DeveloperTools,
-        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand, and the only place where `azure` meets `controller`.
 
+mod azure;
 pub mod controller;
 pub mod crd;
 pub mod simulator;

@@ -11,7 +11,7 @@ use super::conditions::{Verdict, keep, quote, say};
 use super::kstatus::{Human, silent_text};
 use super::status::Report;
 use super::times::clock_text;
-use super::words::{blind_text, closed_text, reason_of, refusal_text, with_advice};
+use super::words::{blind_text, closed_text, reason_of, reason_of_step, refusal_text, with_advice};
 
 pub(super) fn spot_satisfied(report: &Report<'_>, human: Option<&Human>) -> Verdict {
     let wanted = report.resolved.desired.spot;
@@ -134,11 +134,13 @@ pub(super) fn up_to_date(report: &Report<'_>) -> Verdict {
 
 pub(super) fn credentials_valid(report: &Report<'_>) -> Verdict {
     match &report.summary.stage {
-        Stage::Blind(Blind::CredentialsInvalid { fact }) => quote(
-            False,
-            Reason::CredentialsFailed,
-            with_advice(Reason::CredentialsFailed, fact),
-        ),
+        Stage::Blind(Blind::CredentialsInvalid { step, fact }) => {
+            let reason = match reason_of_step(*step) {
+                Reason::CredentialsInvalid => Reason::CredentialsFailed,
+                other => other,
+            };
+            quote(False, reason, with_advice(reason, fact))
+        }
         Stage::Blind(Blind::Unreachable { .. } | Blind::NotAsked) => unreadable(report),
         // Whoever is refused or slowed down has shown valid credentials.
         _ => say(

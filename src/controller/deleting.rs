@@ -8,7 +8,7 @@ use crate::api::reasons::ConditionStatus::{False, True};
 use super::conditions::{Verdict, quote, say};
 use super::kstatus::confirmation;
 use super::status::Report;
-use super::words::{refusal_text, with_advice};
+use super::words::{reason_of_step, refusal_text, with_advice};
 
 /// The condition Deleting: absent until somebody deletes the pool.
 pub fn condition(report: &Report<'_>) -> Verdict {
@@ -36,8 +36,8 @@ pub fn condition(report: &Report<'_>) -> Verdict {
         )
     };
     match (&report.summary.stage, report.stuck) {
-        (Stage::Blind(Blind::CredentialsInvalid { fact }), _) => {
-            blocked(Reason::CredentialsInvalid, fact)
+        (Stage::Blind(Blind::CredentialsInvalid { step, fact }), _) => {
+            blocked(reason_of_step(*step), fact)
         }
         (Stage::Blind(Blind::Forbidden { fact }), _) => blocked(Reason::Forbidden, fact),
         (Stage::Blind(Blind::Unreachable { .. }), _) => blocked(

@@ -8,7 +8,9 @@ use spotpool_core::planner::{Desired, Eviction, Intent};
 use spotpool_core::units::{Count, MicroUsd, Millis, Owner, VmSize};
 
 use crate::api::{self, CONFIRM_ANNOTATION, DeletionPolicy, Overrides, Reason, SpotPool};
-use crate::cloud::{Contents, EvictionPolicy, OrchestrationMode, PoolRef, Shape};
+use crate::cloud::{
+    Account, Contents, EvictionPolicy, Identity, OrchestrationMode, PoolRef, Shape,
+};
 
 use super::Settings;
 
@@ -100,12 +102,30 @@ pub fn resolve(
         location: pool.spec.location.clone(),
         scale_set: pool.scale_set_name(),
         owner,
+        identity: match account(pool) {
+            Some(account) => Identity::Account(account),
+            None => Identity::Operator,
+        },
     };
     Ok(Resolved {
         desired,
         place,
         shape,
     })
+}
+
+/// The ServiceAccount as whom Azure is called for this pool, if it names one.
+pub fn account(pool: &SpotPool) -> Option<Account> {
+    let credentials = pool.spec.credentials.as_ref()?;
+    Some(account_of(pool, credentials.service_account_name.clone()))
+}
+
+/// A ServiceAccount of the pool's namespace.
+pub fn account_of(pool: &SpotPool, name: String) -> Account {
+    Account {
+        namespace: pool.namespace().unwrap_or_default(),
+        name,
+    }
 }
 
 /// What to do with the scale set as a whole. Leaving it alone is honoured also while suspended; taking it down is not.

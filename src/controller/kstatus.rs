@@ -14,7 +14,7 @@ use super::conditions::{Verdict, keep, quote, say};
 use super::desired::confirmation_of;
 use super::status::Report;
 use super::times::clock_text;
-use super::words::{closed_text, reason_of, with_advice};
+use super::words::{closed_text, reason_of, reason_of_step, with_advice};
 
 /// Something that only a person can end, if there is such a thing.
 pub(super) struct Human {
@@ -54,8 +54,8 @@ pub(super) fn needs_a_human(report: &Report<'_>) -> Option<Human> {
             );
             return Some(human(Reason::NotOurs, &fact, false));
         }
-        Stage::Blind(Blind::CredentialsInvalid { fact }) => {
-            return Some(human(Reason::CredentialsInvalid, fact, true));
+        Stage::Blind(Blind::CredentialsInvalid { step, fact }) => {
+            return Some(human(reason_of_step(*step), fact, true));
         }
         Stage::Blind(Blind::Forbidden { fact }) => {
             return Some(human(Reason::Forbidden, fact, true));

@@ -13,7 +13,9 @@ use kube::core::{ObjectMeta, PartialObjectMeta, Request};
 use kube::{Api, Client, Resource as _, ResourceExt as _};
 use serde_json::{Value, json};
 
-use crate::api::{FIELD_MANAGER, FINALIZER, GROUP, ReferenceKind, SpotPool, VERSION};
+use crate::api::{
+    FIELD_MANAGER, FINALIZER, GROUP, RELEASE_FINALIZER, ReferenceKind, SpotPool, VERSION,
+};
 
 use super::objects::Object;
 
@@ -124,21 +126,44 @@ impl Kubernetes {
         self.json_patch("add the finalizer", meta, patch).await
     }
 
-    /// Removes our finalizer: the object may go.
+    /// Puts our second finalizer in the place of the first: the scale set is gone, and a ServiceAccount is still to be released.
     ///
     /// # Errors
     /// Also when somebody else changed the finalizers meanwhile.
-    pub async fn remove_finalizer(&self, meta: &ObjectMeta) -> Result<(), Error> {
+    pub async fn turn_to_release(&self, meta: &ObjectMeta) -> Result<(), Error> {
+        let change =
+            |path: &str| json!({"op": "replace", "path": path, "value": RELEASE_FINALIZER});
+        self.change_finalizer("change the finalizer", meta, FINALIZER, change)
+            .await
+    }
+
+    /// Removes our finalizers: the object may go.
+    ///
+    /// # Errors
+    /// Also when somebody else changed the finalizers meanwhile.
+    pub async fn remove_finalizer(&self, meta: &ObjectMeta, which: &str) -> Result<(), Error> {
+        let change = |path: &str| json!({"op": "remove", "path": path});
+        self.change_finalizer("remove the finalizer", meta, which, change)
+            .await
+    }
+
+    async fn change_finalizer(
+        &self,
+        what: &'static str,
+        meta: &ObjectMeta,
+        which: &str,
+        change: impl Fn(&str) -> Value,
+    ) -> Result<(), Error> {
         let finalizers = meta.finalizers.as_deref().unwrap_or_default();
-        let Some(index) = finalizers.iter().position(|one| one == FINALIZER) else {
+        let Some(index) = finalizers.iter().position(|one| one == which) else {
             return Ok(());
         };
         let path = format!("/metadata/finalizers/{index}");
-        let patch = json!([
-            {"op": "test", "path": path, "value": FINALIZER},
-            {"op": "remove", "path": path},
-        ]);
-        match self.json_patch("remove the finalizer", meta, patch).await {
+        let test = json!({"op": "test", "path": path, "value": which});
+        match self
+            .json_patch(what, meta, json!([test, change(&path)]))
+            .await
+        {
             Err(error) if error.code() == Some(404) => Ok(()),
             other => other,
         }

@@ -5,11 +5,13 @@
 //!                   │                                                                   ├ conditions.rs: kstatus.rs, capacity.rs, deleting.rs
 //!                   ├ objects.rs (Secrets, ConfigMaps)
 //!                   ├ unreadable.rs (an object that cannot be parsed)                   └ words.rs, times.rs
+//!                   ├ accounts.rs, users.rs (ServiceAccounts as whom pools call Azure)
 //!                   └ pools.rs, restore.rs (memory by UID)        events.rs · metrics.rs · serve.rs
 //! ```
 //!
 //! In come a Kubernetes client, a [`Cloud`] and a [`Clock`]; it runs until it is told to stop, and then finishes the turns under way.
 
+mod accounts;
 mod capacity;
 mod conditions;
 mod deleting;
@@ -28,6 +30,7 @@ mod times;
 mod turn;
 mod unreadable;
 mod urgency;
+mod users;
 mod watch;
 mod words;
 
@@ -35,6 +38,8 @@ mod words;
 mod fixtures;
 #[cfg(test)]
 mod tests;
+
+pub use accounts::ServiceAccounts;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -110,6 +115,8 @@ pub struct Context {
     events: events::Publisher,
     metrics: metrics::Metrics,
     pools: pools::Pools,
+    accounts: ServiceAccounts,
+    users: users::Users,
     settings: Settings,
     ready: Arc<AtomicBool>,
 }
@@ -131,6 +138,8 @@ pub async fn run(
         kubernetes: kubernetes::Kubernetes::new(client.clone()),
         events: events::Publisher::new(client.clone(), clock.clone()),
         pools: pools::Pools::default(),
+        accounts: ServiceAccounts::new(client.clone()),
+        users: users::Users::default(),
         ready: Arc::new(AtomicBool::new(false)),
         cloud,
         clock,

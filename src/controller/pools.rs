@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use spotpool_core::planner::{Memory, Refusal};
 
 use crate::api::SpotPoolStatus;
-use crate::cloud::{OperationRef, Urgency};
+use crate::cloud::{Account, OperationRef, Urgency};
 
 use super::events::Happening;
 use super::objects::Known;
@@ -32,6 +32,8 @@ pub struct PoolState {
     pub eager: Option<Urgency>,
     /// Why Azure last declined to delete the scale set, and how often in a row.
     pub stuck: Option<Stuck>,
+    /// The ServiceAccount that is kept for this pool, once it is.
+    pub held: Option<Account>,
     /// What happened and could not be told, because the Kubernetes API was silent.
     pub untold: Vec<Happening>,
     /// What was logged last while waiting, so that a wait is logged once and not at each look.

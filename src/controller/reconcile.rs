@@ -12,10 +12,11 @@ use spotpool_core::planner::{Action, Counts, Intent, Stage};
 use spotpool_core::units::Millis;
 use tokio::time::Instant;
 
-use crate::api::{EventReason, FINALIZER, Reason, SpotPool, SpotPoolStatus};
+use crate::api::{EventReason, FINALIZER, RELEASE_FINALIZER, Reason, SpotPool, SpotPoolStatus};
+use crate::cloud::Account;
 
 use super::Context;
-use super::desired::{Resolved, Unusable, is_deleting, resolve};
+use super::desired::{Resolved, Unusable, account, account_of, is_deleting, resolve};
 use super::events::Happening;
 use super::kubernetes::{Error, label};
 use super::objects;
@@ -50,6 +51,7 @@ async fn five_steps(pool: &SpotPool, context: &Context) -> Result<Next, Error> {
     let state = context.pools.of(&pool.uid().unwrap_or_default());
     let mut state = state.lock().await;
     state.restore(pool.status.as_ref());
+    keep_account(pool, &mut state, context).await?;
     if status::asks_anew(pool, &state.applied) {
         state.memory.reopen();
         state.objects = None;
@@ -86,10 +88,15 @@ async fn five_steps(pool: &SpotPool, context: &Context) -> Result<Next, Error> {
 
 /// What to return early with: before our finalizer is on the object nothing is done in Azure, and after it is off nothing is left to do.
 async fn finalizer(pool: &SpotPool, context: &Context) -> Result<Option<Next>, Error> {
-    let ours = pool.finalizers().iter().any(|one| one == FINALIZER);
-    match (ours, is_deleting(pool)) {
+    let has = |which: &str| pool.finalizers().iter().any(|one| one == which);
+    match (has(FINALIZER), is_deleting(pool)) {
         (true, _) => Ok(None),
-        (false, true) => Ok(Some(Next::await_change())),
+        (false, true) => {
+            if has(RELEASE_FINALIZER) {
+                release_last(pool, context).await?;
+            }
+            Ok(Some(Next::await_change()))
+        }
         (false, false) => {
             context.kubernetes.add_finalizer(&pool.metadata).await?;
             // The watch brings the object back with its finalizer; the time is for a watch that has just broken.
@@ -135,8 +142,58 @@ async fn let_go(
             "nothing of this pool is left at {id}: the object may go"
         );
     }
-    context.kubernetes.remove_finalizer(&pool.metadata).await?;
+    let meta = &pool.metadata;
+    if account(pool).is_some() {
+        // The watch brings the object back, and then the account is let go of: not before, since without it a crash here would leave
+        // nobody who may look whether the scale set is gone; not after the object, since then nobody would know of the account.
+        context.kubernetes.turn_to_release(meta).await?;
+        return Ok(Next::requeue(duration(context.settings.pace.motion)));
+    }
+    context.kubernetes.remove_finalizer(meta, FINALIZER).await?;
     Ok(Next::await_change())
+}
+
+/// Keeps the ServiceAccount that the pool names, and lets go of the one that it named before.
+async fn keep_account(
+    pool: &SpotPool,
+    state: &mut PoolState,
+    context: &Context,
+) -> Result<(), Error> {
+    let (wanted, uid) = (account(pool), pool.uid().unwrap_or_default());
+    let before = state.applied.service_account_name.clone();
+    if let Some(before) = before.map(|name| account_of(pool, name))
+        && Some(&before) != wanted.as_ref()
+    {
+        release(&before, &uid, context).await?;
+    }
+    if state.held != wanted {
+        let held = match &wanted {
+            Some(wanted) => context.accounts.hold(wanted).await?,
+            None => false,
+        };
+        state.held = wanted.filter(|_| held);
+    }
+    Ok(())
+}
+
+/// The last step of a deletion: nothing of the pool is left in Azure.
+async fn release_last(pool: &SpotPool, context: &Context) -> Result<(), Error> {
+    if let Some(account) = account(pool) {
+        release(&account, &pool.uid().unwrap_or_default(), context).await?;
+    }
+    let kubernetes = &context.kubernetes;
+    kubernetes
+        .remove_finalizer(&pool.metadata, RELEASE_FINALIZER)
+        .await
+}
+
+async fn release(account: &Account, uid: &str, context: &Context) -> Result<(), Error> {
+    if context.users.others(account, uid) {
+        return Ok(());
+    }
+    context.accounts.release(account).await?;
+    context.cloud.forget(account);
+    Ok(())
 }
 
 /// So many happenings are kept for an API server that is silent.

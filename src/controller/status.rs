@@ -12,7 +12,7 @@ use crate::api::{
 };
 
 use super::conditions::{conditions, of_unusable_spec};
-use super::desired::{Resolved, Unusable, is_deleting};
+use super::desired::{Resolved, Unusable, account, is_deleting};
 use super::times::time;
 use super::words::{cut, offering_reason};
 
@@ -96,6 +96,7 @@ fn about(pool: &SpotPool, old: &SpotPoolStatus) -> SpotPoolStatus {
     SpotPoolStatus {
         observed_generation: pool.metadata.generation,
         selector: Some(format!("{POOL_UID_LABEL}={uid}")),
+        service_account_name: account(pool).map(|account| account.name),
         last_handled_reconcile_at: annotations
             .and_then(|annotations| annotations.get(REQUESTED_AT_ANNOTATION))
             .map(|asked| cut(asked, 128)),

@@ -115,6 +115,7 @@ impl Roll {
         match event {
             Ok(watcher::Event::Init) => self.listing = Some(BTreeSet::new()),
             Ok(watcher::Event::InitApply(pool)) => {
+                self.context.users.seen(pool);
                 if let Some(listing) = &mut self.listing {
                     listing.insert(key(pool));
                 }
@@ -128,6 +129,7 @@ impl Roll {
                 }
             }
             Ok(watcher::Event::Apply(pool)) => {
+                self.context.users.seen(pool);
                 self.present.insert(key(pool));
             }
             Ok(watcher::Event::Delete(pool)) => {
@@ -143,6 +145,7 @@ impl Roll {
     fn forget(&self, gone: Vec<(String, String, String)>) {
         for (uid, namespace, name) in gone {
             self.context.pools.forget(&uid);
+            self.context.users.gone(&uid);
             self.context.metrics.forget(&namespace, &name);
         }
     }

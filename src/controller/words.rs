@@ -1,6 +1,6 @@
 //! Sentences for people: what Azure's answers are called in conditions, events, logs and metrics.
 
-use spotpool_core::planner::{Action, Answer, Blind, Closed, Refusal, RefusalKind};
+use spotpool_core::planner::{Action, Answer, Blind, Closed, LoginStep, Refusal, RefusalKind};
 
 use crate::api::Reason;
 
@@ -18,6 +18,19 @@ pub fn reason_of(kind: RefusalKind) -> Reason {
         RefusalKind::PlaceMissing => Reason::ResourceGroupNotFound,
         RefusalKind::Forbidden => Reason::Forbidden,
         RefusalKind::Unexplained => Reason::CoolingDown,
+    }
+}
+
+/// The documented reason of a pool without a token: what is said wherever only a person can help.
+pub fn reason_of_step(step: LoginStep) -> Reason {
+    match step {
+        LoginStep::Choice => Reason::CredentialsRequired,
+        LoginStep::Account => Reason::ServiceAccountNotFound,
+        LoginStep::Annotation => Reason::ServiceAccountNotAnnotated,
+        LoginStep::TokenRequest => Reason::TokenRequestForbidden,
+        LoginStep::Material => Reason::CredentialsUnreadable,
+        LoginStep::Host => Reason::LoginUnreachable,
+        LoginStep::Login | LoginStep::Token => Reason::CredentialsInvalid,
     }
 }
 
@@ -124,7 +137,7 @@ pub fn blind_text(blind: &Blind) -> (&'static str, String) {
                 clock_text(*until)
             ),
         ),
-        Blind::CredentialsInvalid { fact } => ("credentials", fact.clone()),
+        Blind::CredentialsInvalid { step, fact } => (reason_of_step(*step).as_str(), fact.clone()),
         Blind::Forbidden { fact } => ("forbidden", fact.clone()),
         Blind::NotAsked => ("not-asked", "the instances could not be read".to_owned()),
     }

@@ -29,7 +29,7 @@ pub use capacity::closed_until;
 pub use desired::{Desired, Eviction, Intent, Pace};
 pub use guard::{Guard, Proof};
 pub use memory::{Believed, Down, Kept, Memory, Process};
-pub use observed::{Blind, Instance, Observed, Outcome, Phase, Provisioning, ScaleSet};
+pub use observed::{Blind, Instance, LoginStep, Observed, Outcome, Phase, Provisioning, ScaleSet};
 pub use refusal::{Closed, Refusal, RefusalKind};
 pub use summary::{Counts, Health, Stage, Summary, Tally};
 

@@ -129,7 +129,9 @@ pub enum Blind {
     },
     /// No valid credentials.
     CredentialsInvalid {
-        /// What the login said, without secrets.
+        /// How far the way to a token was gone.
+        step: LoginStep,
+        /// What was said there, without secrets.
         fact: String,
     },
     /// The credentials are valid but may not read this.
@@ -139,4 +141,25 @@ pub enum Blind {
     },
     /// Not asked, because something it depends on was not seen.
     NotAsked,
+}
+
+/// The step on the way to a token for Azure that did not succeed; in the order in which they are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LoginStep {
+    /// Nobody has said as whom Azure is called.
+    Choice,
+    /// The ServiceAccount that a pool names does not exist.
+    Account,
+    /// The ServiceAccount does not say which application it stands for.
+    Annotation,
+    /// Kubernetes does not let the operator have a token for the ServiceAccount.
+    TokenRequest,
+    /// A file with a token, a secret or a certificate cannot be used.
+    Material,
+    /// The login host does not answer.
+    Host,
+    /// The login host says no.
+    Login,
+    /// Azure does not take the token.
+    Token,
 }

@@ -54,7 +54,7 @@ words! {
         "Every instance was made from the current template and price limit.",
         "";
     CredentialsValid: Presence::Always,
-        "The operator gets tokens for Azure.",
+        "The operator gets tokens for Azure, as the identity that this pool uses.",
         "";
     Suspended: Presence::Always,
         "`spec.suspend` is set: the operator observes and reports, but writes nothing to Azure.",
@@ -73,7 +73,15 @@ words! {
 /// Where a reason that needs a human is written: the pool is stalled and neither Ready nor satisfied.
 const HUMAN: &[(ConditionType, ConditionStatus)] =
     &[(Stalled, True), (Ready, False), (SpotSatisfied, False)];
-/// The same for reasons that also block a deletion.
+/// The same for what stands between a pool and its token: it also blocks a deletion, and is said on CredentialsValid.
+const NO_TOKEN: &[(ConditionType, ConditionStatus)] = &[
+    (Stalled, True),
+    (Ready, False),
+    (SpotSatisfied, False),
+    (CredentialsValid, False),
+    (Deleting, False),
+];
+/// The same for other reasons that also block a deletion.
 const HUMAN_ALSO_WHEN_DELETING: &[(ConditionType, ConditionStatus)] = &[
     (Stalled, True),
     (Ready, False),
@@ -138,7 +146,25 @@ words! {
         "";
     CredentialsFailed: &[(CredentialsValid, False)],
         "Microsoft Entra ID refused the operator a token. The message carries its error.",
-        "Check the workload identity: the client ID on the operator's service account, and that the federated credential names this cluster's issuer, namespace and service account.";
+        "Check the client ID and the tenant ID, and that the secret has not ended or that the federated credential names this cluster's issuer, namespace and service account (docs/credentials.md).";
+    CredentialsRequired: NO_TOKEN,
+        "The pool names no ServiceAccount, and this installation does not lend pools its own identity (`--allow-operator-identity=false`).",
+        "Set `spec.credentials.serviceAccountName` to a ServiceAccount of the pool's namespace.";
+    ServiceAccountNotFound: NO_TOKEN,
+        "The ServiceAccount that `spec.credentials` names does not exist in the pool's namespace.",
+        "Create it with the annotation `azure.workload.identity/client-id`, or correct the name.";
+    ServiceAccountNotAnnotated: NO_TOKEN,
+        "The ServiceAccount does not say which Azure identity it stands for. The message names the missing annotation.",
+        "`kubectl annotate serviceaccount NAME azure.workload.identity/client-id=CLIENT_ID`, and `azure.workload.identity/tenant-id` where the tenant is another one than the operator's.";
+    TokenRequestForbidden: NO_TOKEN,
+        "Kubernetes does not let the operator read the ServiceAccount or ask for its token.",
+        "Install the chart with `azure.perNamespaceIdentity=true`, or give the operator the Role of docs/credentials.md in the pool's namespace.";
+    CredentialsUnreadable: NO_TOKEN,
+        "A file with the operator's token, secret or certificate cannot be used. The message names it and what is wrong.",
+        "Correct the file or its mount. It is read again at each login, so that nothing has to be restarted.";
+    LoginUnreachable: NO_TOKEN,
+        "The login host (Microsoft Entra ID) does not answer, and no token is left. Nothing is read or written in Azure until it does.",
+        "Check the network path from the operator's pod to the login host that the message names: DNS, firewall, proxy, and its certificate authority (`--azure-ca-file`).";
 
     Suspended: &[(ConditionType::Suspended, True), (SpotSatisfied, False), (Deleting, False)],
         "`spec.suspend` is true. The operator observes and reports, but writes nothing to Azure. A suspended pool does not start to be deleted.",
@@ -159,7 +185,7 @@ words! {
 
     CredentialsInvalid: HUMAN_ALSO_WHEN_DELETING,
         "The operator has no valid credentials for Azure: it gets no token, or Azure refuses the token (401).",
-        "See CredentialsFailed. The subscription must belong to the identity's tenant.";
+        "See the condition CredentialsValid. The subscription must belong to the identity's tenant.";
     Forbidden: HUMAN_ALSO_WHEN_DELETING,
         "The operator's identity is not allowed to do this in Azure (403). The message names the missing permission.",
         "Give the identity the role \"Virtual Machine Contributor\" on the resource group, and \"Network Contributor\" (or join on the subnet) on the virtual network.";

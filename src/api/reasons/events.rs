@@ -41,7 +41,7 @@ words! {
         "Nothing, if it does not repeat. Otherwise compare the message with the scale set in Azure.";
     Throttled: Warning, "Azure asked the operator to slow down (429). It waits as long as Azure says.",
         "If it repeats, raise the operator's `--look-every`, or find out who else calls Azure in this subscription.";
-    CredentialsFailed: Warning, "The operator got no token for Azure.", "See the reason CredentialsFailed of the condition CredentialsValid.";
+    CredentialsFailed: Warning, "The operator got no token for Azure. The message says at which step.", "See the reason of the condition CredentialsValid.";
     DeletionBlocked: Warning, "The scale set cannot be deleted at present.", "See the condition Deleting; its message says what unblocks it.";
     ScaleSetDeleted: Normal, "Azure accepted the deletion of the scale set and its instances.", "";
     ScaleSetOrphaned: Normal, "The pool was deleted with `deletionPolicy: Orphan`. The scale set runs on and is nobody's.",

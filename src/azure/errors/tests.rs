@@ -1,6 +1,7 @@
 //! The table of azure.md §5, row by row, and what is not in it.
 
 use super::*;
+use crate::cloud::LoginError;
 use http::HeaderMap;
 use spotpool_core::planner::RefusalKind as Kind;
 
@@ -296,18 +297,14 @@ fn tells_a_bad_login_from_a_missing_role() {
     assert!(matches!(blind(&forbidden, NOW), Blind::Forbidden { .. }));
     assert!(matches!(
         blind(
-            &CallError::NoLogin(LoginError::Invalid {
-                fact: "AADSTS7000215".into()
-            }),
+            &CallError::NoLogin(LoginError::lasting(LoginStep::Login, "AADSTS7000215")),
             NOW
         ),
         Blind::CredentialsInvalid { .. }
     ));
     assert!(matches!(
         blind(
-            &CallError::NoLogin(LoginError::Unreachable {
-                fact: "no token within 10 s".into()
-            }),
+            &CallError::NoLogin(LoginError::passing(LoginStep::Host, "no token within 10 s")),
             NOW
         ),
         Blind::Unreachable { .. }

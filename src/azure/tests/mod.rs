@@ -3,10 +3,12 @@
 mod act;
 mod bodies;
 mod limits;
+mod login;
 mod look;
 mod wire;
 
 use super::*;
+use crate::cloud::{Calls, Cloud, Identity};
 use axum::body::Bytes as Body;
 use axum::extract::State;
 use http::HeaderMap;
@@ -175,13 +177,18 @@ impl Hands {
 fn azure(server: &Server, hands: &Hands) -> Azure {
     let options = AzureOptions {
         deadline: Duration::from_secs(20),
-        ..AzureOptions::towards(server.url.clone(), hands.now())
+        ..towards_loopback(server.url.clone(), hands)
     };
     Azure::new(options).unwrap()
 }
 
+fn towards_loopback(url: Url, hands: &Hands) -> AzureOptions {
+    AzureOptions::towards(Environment::custom(url, None, None).unwrap(), hands.now())
+}
+
 fn pool() -> PoolRef {
     PoolRef {
+        identity: Default::default(),
         mode: crate::cloud::OrchestrationMode::Flexible,
         subscription: "sub".into(),
         resource_group: "rg".into(),

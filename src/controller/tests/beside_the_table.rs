@@ -5,7 +5,7 @@ use crate::controller::desired::Unusable;
 use crate::controller::fixtures::{deleting, pool};
 use crate::controller::status::unusable;
 use serde_json::json;
-use spotpool_core::planner::Blind;
+use spotpool_core::planner::{Blind, LoginStep};
 use spotpool_core::units::Millis;
 
 #[test]
@@ -114,6 +114,7 @@ fn a_deletion_says_that_it_goes_or_which_command_unblocks_it() {
     let lock = refusal(RefusalKind::Forbidden, "ScopeLocked");
     let role = refusal(RefusalKind::Forbidden, "AuthorizationFailed");
     let credentials = Stage::Blind(Blind::CredentialsInvalid {
+        step: LoginStep::Login,
         fact: "AADSTS7000222: expired".to_owned(),
     });
     let forbidden = Stage::Blind(Blind::Forbidden {
@@ -218,6 +219,7 @@ fn nothing_ticks() {
 fn azures_words_may_differ_at_each_look_without_a_new_status() {
     let invalid = |trace: &str| {
         Stage::Blind(Blind::CredentialsInvalid {
+            step: LoginStep::Login,
             fact: format!("AADSTS700016: no such application. Trace ID: {trace}"),
         })
     };
@@ -228,6 +230,7 @@ fn azures_words_may_differ_at_each_look_without_a_new_status() {
     scene
         .stage(invalid("two"))
         .stage(Stage::Blind(Blind::CredentialsInvalid {
+            step: LoginStep::Login,
             fact: "AADSTS700016: no such application. Trace ID: two".to_owned(),
         }));
     assert_eq!(scene.say(), scene.old);

@@ -3,7 +3,7 @@
 use super::*;
 use crate::controller::fixtures::pool;
 use serde_json::json;
-use spotpool_core::planner::Blind;
+use spotpool_core::planner::{Blind, LoginStep};
 use spotpool_core::units::{Millis, Owner};
 
 const QUOTA_ZERO: RefusalKind = RefusalKind::QuotaIsZero;
@@ -115,6 +115,7 @@ fn what_only_a_person_can_end_stalls_with_its_reason_and_the_next_step() {
     for (stage, reason, fact) in [
         (
             Stage::Blind(Blind::CredentialsInvalid {
+                step: LoginStep::Login,
                 fact: "AADSTS700016: no such application".to_owned(),
             }),
             "CredentialsInvalid",

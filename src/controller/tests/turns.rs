@@ -8,7 +8,7 @@ use crate::controller::fixtures::{FakeCloud, deleting, pool};
 use crate::controller::pools::PoolState;
 use crate::controller::turn::{Turn, look_and_plan};
 use serde_json::json;
-use spotpool_core::planner::Answer;
+use spotpool_core::planner::{Answer, LoginStep};
 use spotpool_core::units::Millis;
 use std::time::Duration;
 
@@ -220,6 +220,7 @@ async fn silence_does_nothing_and_is_told_once() {
     let mut bench = Bench::new(farm());
     let before = bench.settle().await;
     let no_token = Blind::CredentialsInvalid {
+        step: LoginStep::Login,
         fact: "AADSTS700016".to_owned(),
     };
     bench.cloud.blinds(Some(no_token));
