@@ -130,6 +130,16 @@ async fn a_value_that_does_not_exist_or_cannot_be_is_refused() -> Result<()> {
         ("logFormat=xml", "value must be one of 'text', 'json'"),
         ("service.port=0", "minimum: got 0, want 1"),
         ("azure.credentialsSecret=azure", "two ways to do one thing"),
+        ("azure.cloud=germany", "value must be one of"),
+        (
+            "azure.cloud=china,azure.endpoint=https://arm.example.com",
+            "describe a custom cloud",
+        ),
+        ("azure.cloud=custom", "needs azure.endpoint"),
+        (
+            "azure.authority=http://login.example.com",
+            "does not match pattern",
+        ),
         (
             "serviceAccount.create=false",
             "serviceAccount.name is needed",
@@ -194,7 +204,10 @@ async fn a_real_api_server_takes_every_way_to_install_it() -> Result<()> {
         "watchNamespace=batch",
         "watchNamespace=batch,clusterID=prod-1",
         "clusterID=prod-1,rbac.aggregate=false,service.enabled=false,crds.install=false",
-        "azure.workloadIdentity.enabled=false,azure.credentialsSecret=azure,azure.endpoint=https://management.usgovcloudapi.net",
+        "azure.workloadIdentity.enabled=false,azure.credentialsSecret=azure,azure.cloud=usgovernment",
+        "azure.workloadIdentity.enabled=false,azure.credentialsSecret=azure,azure.credentialsKey=AZURE_CLIENT_CERTIFICATE,azure.caConfigMap=authorities",
+        "azure.cloud=custom,azure.endpoint=https://arm.example.com,azure.authority=https://login.example.com,azure.audience=https://arm.example.com/,azure.caConfigMap=authorities",
+        "azure.perNamespaceIdentity=true,azure.allowOperatorIdentity=false",
         "azure.workloadIdentity.clientID=11111111-1111-1111-1111-111111111111,fullnameOverride=other,crds.keep=false",
         "image.digest=sha256:0000000000000000000000000000000000000000000000000000000000000000,nodeSelector.disk=ssd,podLabels.a=b,podAnnotations.c=d,priorityClassName=,extraEnv[0].name=RUST_LOG,extraEnv[0].value=debug,imagePullSecrets[0].name=pull",
     ] {
@@ -348,6 +361,7 @@ async fn the_controller_may_do_what_it_does_and_nothing_else() -> Result<()> {
         (true, "get", "configmaps"),
         (false, "list", "configmaps"),
         (false, "list", "pods"),
+        (false, "get", "serviceaccounts"),
         (false, "create", "serviceaccounts/token"),
     ] {
         let said = plane

@@ -65,4 +65,13 @@ app.kubernetes.io/part-of: spotpool
 - apiGroups: [""]
   resources: [secrets, configmaps]
   verbs: [get]
+{{- if .Values.azure.perNamespaceIdentity }}
+# As whom pools call Azure. patch: the finalizer.
+- apiGroups: [""]
+  resources: [serviceaccounts]
+  verbs: [get, patch]
+- apiGroups: [""]
+  resources: [serviceaccounts/token]
+  verbs: [create]
+{{- end }}
 {{- end }}
