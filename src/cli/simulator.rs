@@ -58,6 +58,10 @@ pub struct SimulatorArgs {
     /// Items on a page of a list
     #[arg(long, default_value_t = 200, value_name = "N")]
     page_size: usize,
+    /// Serve over TLS, write the certificate of the simulator's own authority to DIR/ca.pem, and take no bearer tokens but those of its own
+    /// login host
+    #[arg(long, value_name = "DIR")]
+    tls_dir: Option<PathBuf>,
     /// Count requests in the rate-limit headers without ever answering 429
     #[arg(long)]
     no_throttle: bool,
@@ -143,12 +147,7 @@ pub async fn run(args: SimulatorArgs) -> ExitCode {
 }
 
 async fn serve(args: SimulatorArgs) -> Result<(), String> {
-    let simulator = Simulator::new(&options(&args)).map_err(|e| {
-        format!(
-            "cannot write the log file {}: {e}",
-            args.log.clone().unwrap_or_default().display()
-        )
-    })?;
+    let simulator = Simulator::new(&options(&args)).map_err(|e| format!("cannot write {e}"))?;
     let listener = TcpListener::bind(args.listen)
         .await
         .map_err(|e| format!("cannot listen on {}: {e}", args.listen))?;
@@ -156,7 +155,12 @@ async fn serve(args: SimulatorArgs) -> Result<(), String> {
         .local_addr()
         .map_err(|e| format!("cannot tell its own address: {e}"))?;
     let stop = stop_signal()?;
-    println!("simulator listening on http://{address}");
+    let scheme = if args.tls_dir.is_some() {
+        "https"
+    } else {
+        "http"
+    };
+    println!("simulator listening on {scheme}://{address}");
     simulator
         .serve(listener, stop)
         .await
@@ -193,6 +197,7 @@ fn options(args: &SimulatorArgs) -> Options {
         page_size: args.page_size,
         throttle: !args.no_throttle,
         log: args.log.clone(),
+        tls: args.tls_dir.clone(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! ARM's front door: who may come in, what the path names, what every reply carries.
 
+use super::login::Refused;
 use super::operations;
 use super::route::{Route, route};
 use super::state::State;
@@ -58,6 +59,7 @@ impl Exchange<'_> {
             return Err(Reply::gateway(401, "AuthenticationFailed", message)
                 .with("www-authenticate", challenge));
         }
+        self.known()?;
         self.versioned()?;
         if !subscription.eq_ignore_ascii_case(&self.state.subscription) {
             let message = format!("The subscription '{subscription}' could not be found.");
@@ -77,6 +79,22 @@ impl Exchange<'_> {
         let mut reply = self.routed(route).unwrap_or_else(|refusal| refusal);
         reply.headers.extend(limits);
         Ok(reply)
+    }
+
+    /// Over TLS, whether the token came from our own login host and has not ended.
+    fn known(&self) -> Result<(), Reply> {
+        let logins = &self.state.logins;
+        let header = self.call.header("authorization").unwrap_or_default();
+        let token = header.split_once(' ').map_or("", |(_, token)| token.trim());
+        let (code, message) = match logins.check(token, self.state.region.now()) {
+            Ok(()) => return Ok(()),
+            Err(Refused::Unknown) => ("InvalidAuthenticationToken", "The access token is invalid."),
+            Err(Refused::Ended) => (
+                "ExpiredAuthenticationToken",
+                "The access token expiry UTC time is earlier than current UTC time.",
+            ),
+        };
+        Err(Reply::gateway(401, code, message))
     }
 
     fn versioned(&self) -> Result<(), Reply> {

@@ -63,9 +63,16 @@ impl Listener for Cuttable {
     }
 }
 
+impl Line {
+    /// What cuts it.
+    pub fn scissors(&self) -> Scissors {
+        self.scissors.clone()
+    }
+}
+
 impl Connected<IncomingStream<'_, Cuttable>> for Scissors {
     fn connect_info(stream: IncomingStream<'_, Cuttable>) -> Self {
-        stream.io().scissors.clone()
+        stream.io().scissors()
     }
 }
 

@@ -10,11 +10,14 @@
 //! GET  /control/faults · POST (a rule of faults.rs) · DELETE
 //! POST /control/offline              {"offline":true|false}                              nobody answers ARM calls
 //! POST /control/limits               {"limit":"reads"|"HighCostGet"|…,"resource"?:ID,"seconds":N}   nothing is left of it for so long
+//! GET  /control/login · POST {"clientID"?,"refuse"|"hangs"|"offline"|"secret"|"certificate"|"subject"} (replaces the rule of login.rs)
+//! POST /control/login                {"revoke":true} | {"lifeSeconds":N}                 · DELETE: no rules
 //! GET  /control/world · POST         {"capacityFalls":"at-once"|"late"|"never",…}        settings.rs
 //! GET  /control/log                  the request log as JSON lines
 //! ```
 
-use super::faults::Rule;
+use super::faults;
+use super::login::{self, Rule};
 use super::settings::{self, Settings};
 use super::state::State;
 use super::wire::{Call, Reply};
@@ -90,6 +93,21 @@ struct Exhaust {
     seconds: u32,
 }
 
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct Login {
+    #[serde(rename = "clientID")]
+    client_id: Option<String>,
+    refuse: Option<String>,
+    hangs: bool,
+    offline: bool,
+    secret: Option<String>,
+    certificate: Option<String>,
+    subject: Option<String>,
+    revoke: bool,
+    life_seconds: Option<u64>,
+}
+
 /// Answers a request below `/control`. `Err` is a 400 with a sentence.
 ///
 /// # Errors
@@ -143,7 +161,7 @@ pub fn answer(state: &mut State, call: &Call) -> Result<Reply, String> {
             json!({})
         }
         ("POST", ["faults"]) => {
-            state.faults.add(body::<Rule>(call)?);
+            state.faults.add(body::<faults::Rule>(call)?);
             json!({"rules": state.faults.rules()})
         }
         ("GET", ["faults"]) => json!({"rules": state.faults.rules()}),
@@ -161,6 +179,15 @@ pub fn answer(state: &mut State, call: &Call) -> Result<Reply, String> {
             let resource = ask.resource.as_deref();
             state.limits.exhaust(&ask.limit, resource, until)?;
             json!({})
+        }
+        ("GET", ["login"]) => login::shown(state),
+        ("DELETE", ["login"]) => {
+            state.logins.clear();
+            login::shown(state)
+        }
+        ("POST", ["login"]) => {
+            log_in(state, body(call)?);
+            login::shown(state)
         }
         ("POST", ["world"]) => {
             body::<Settings>(call)?.apply(state)?;
@@ -271,6 +298,28 @@ fn befall(state: &mut State, ask: &Misfortune) -> Value {
     };
     let names: Vec<&String> = ask.instances.iter().filter(|name| befell(name)).collect();
     json!({"befell": names})
+}
+
+fn log_in(state: &mut State, ask: Login) {
+    let rule = Rule {
+        refuse: ask.refuse,
+        hangs: ask.hangs,
+        offline: ask.offline,
+        secret: ask.secret,
+        certificate: ask.certificate,
+        subject: ask.subject,
+    };
+    let tokens = ask.revoke || ask.life_seconds.is_some();
+    if ask.revoke {
+        state.logins.revoke();
+    }
+    if let Some(seconds) = ask.life_seconds {
+        state.logins.set_life(seconds.saturating_mul(1000));
+    }
+    // What is only about tokens leaves the rules as they are.
+    if !tokens || ask.client_id.is_some() || rule != Rule::default() {
+        state.logins.set_rule(ask.client_id, rule);
+    }
 }
 
 fn word(instance: &Instance) -> &'static str {

@@ -11,7 +11,8 @@ use std::io::Write;
 const KEPT: usize = 64 << 20;
 /// Values that never appear.
 const SECRET_HEADERS: [&str; 3] = ["authorization", "x-ms-authorization-auxiliary", "cookie"];
-const SECRET_FIELDS: [&str; 5] = [
+const SECRET_FIELDS: [&str; 6] = [
+    "access_token",
     "adminPassword",
     "customData",
     "userData",

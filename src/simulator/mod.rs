@@ -7,7 +7,7 @@
 //! ```
 //!
 //! It is a simulation and says so; what it does rests on recorded traffic and documentation. It speaks with everybody who
-//! has any bearer token and must therefore listen on loopback only. It shares nothing with the operator's Azure client.
+//! has any bearer token, over TLS with everybody who asks its login host for one, and must therefore listen on loopback only. It shares nothing with the operator's Azure client.
 
 mod arm;
 mod batches;
@@ -21,6 +21,7 @@ mod ids;
 mod instances;
 mod limits;
 mod log;
+mod login;
 mod machine;
 mod members;
 mod operations;
@@ -33,6 +34,7 @@ mod state;
 mod summary;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod wire;
 
 pub use state::State;
@@ -45,6 +47,7 @@ use axum::response::Response;
 use clock::Clock;
 use connection::{Cuttable, Scissors};
 use faults::{Drop, Faults};
+use login::Logins;
 use spotpool_core::world::{self, Region};
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -52,6 +55,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
+use tls::Tls;
 use tokio::net::TcpListener;
 
 /// The largest request that is read.
@@ -78,6 +82,8 @@ pub struct Options {
     pub throttle: bool,
     /// Where the request log goes, if anywhere.
     pub log: Option<PathBuf>,
+    /// Serve over TLS, write the certificate of our authority into this directory, and take no bearer tokens but our own.
+    pub tls: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -92,6 +98,7 @@ impl Default for Options {
             page_size: 200,
             throttle: true,
             log: None,
+            tls: None,
         }
     }
 }
@@ -100,18 +107,22 @@ impl Default for Options {
 #[derive(Clone, Debug)]
 pub struct Simulator {
     state: Arc<Mutex<State>>,
+    tls: Option<Tls>,
 }
 
 impl Simulator {
     /// Starts a world of its own.
     ///
     /// # Errors
-    /// The log file cannot be created.
+    /// The log file or the certificate cannot be written.
     pub fn new(options: &Options) -> io::Result<Self> {
         let file = options
             .log
             .as_ref()
-            .map(std::fs::File::create)
+            .map(|path| {
+                let made = std::fs::File::create(path);
+                made.map_err(|error| io::Error::other(format!("{}: {error}", path.display())))
+            })
             .transpose()?;
         let state = State {
             region: Region::new(options.seed, options.world.clone()).at(&options.location),
@@ -128,10 +139,12 @@ impl Simulator {
             log: log::Log::to_file(file),
             calls: state::Calls::default(),
             offline: false,
+            logins: Logins::new(options.tls.is_some()),
             requests: 0,
         };
         Ok(Self {
             state: Arc::new(Mutex::new(state)),
+            tls: options.tls.as_deref().map(Tls::new).transpose()?,
         })
     }
 
@@ -148,8 +161,11 @@ impl Simulator {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One request to ARM without a socket. `None`: no answer came.
+    /// One request to ARM or to the login host without a socket. `None`: no answer came.
     pub async fn exchange(&self, call: Call) -> Option<Reply> {
+        if login::is_asked(&call) {
+            return self.log_in(&call).await;
+        }
         let (rule, offline) = {
             let mut state = self.lock();
             (state.faults.take(&call), state.offline)
@@ -163,6 +179,26 @@ impl Simulator {
             tokio::time::sleep(rule.hold()).await;
         }
         heard
+    }
+
+    async fn log_in(&self, call: &Call) -> Option<Reply> {
+        let said = {
+            let mut state = self.lock();
+            let said = match login::answer(&mut state, call) {
+                login::Answer::Said(reply) => Some(Some(reply)),
+                login::Answer::Cut => Some(None),
+                login::Answer::Silence => None,
+            };
+            let time = state.clock.stamp(state.clock.now());
+            let heard = said.as_ref().and_then(Option::as_ref);
+            state.log.exchange(&time, call, heard);
+            said
+        };
+        match said {
+            Some(heard) => heard,
+            // Until the client hangs up.
+            None => std::future::pending().await,
+        }
     }
 
     fn carry_out(&self, call: &Call, rule: Option<&faults::Rule>, offline: bool) -> Option<Reply> {
@@ -203,9 +239,17 @@ impl Simulator {
         let service = self
             .router()
             .into_make_service_with_connect_info::<Scissors>();
-        axum::serve(Cuttable(listener), service)
-            .with_graceful_shutdown(shutdown)
-            .await
+        let plain = Cuttable(listener);
+        match &self.tls {
+            Some(tls) => {
+                let serve = axum::serve(tls.over(plain), service);
+                serve.with_graceful_shutdown(shutdown).await
+            }
+            None => {
+                let serve = axum::serve(plain, service);
+                serve.with_graceful_shutdown(shutdown).await
+            }
+        }
     }
 
     async fn respond(&self, request: Request) -> Response {
@@ -239,7 +283,8 @@ impl Simulator {
             })
             .collect();
         let target = parts.uri.path_and_query().map_or("/", |p| p.as_str());
-        let call = Call::new(parts.method.as_str(), target, headers, body.to_vec());
+        let mut call = Call::new(parts.method.as_str(), target, headers, body.to_vec());
+        call.encrypted = self.tls.is_some();
         if path == "/control/log" {
             let text = self.lock().log.text();
             return response(

@@ -6,6 +6,7 @@ use super::faults::Faults;
 use super::ids;
 use super::limits::Limits;
 use super::log::Log;
+use super::login::Logins;
 use serde_json::Value;
 use spotpool_core::world::{Priority, Region, ScaleSet, SetKey};
 use std::cell::LazyCell;
@@ -185,6 +186,8 @@ pub struct State {
     pub calls: Calls,
     /// Nobody answers.
     pub offline: bool,
+    /// The login host's.
+    pub logins: Logins,
     /// Requests so far; makes request ids.
     pub requests: u64,
 }

@@ -18,6 +18,8 @@ pub struct Call {
     pub headers: Vec<(String, String)>,
     /// As sent.
     pub body: Vec<u8>,
+    /// Whether it came over TLS.
+    pub encrypted: bool,
 }
 
 impl Call {
@@ -43,6 +45,7 @@ impl Call {
             query,
             headers,
             body,
+            encrypted: false,
         }
     }
 
@@ -67,7 +70,9 @@ impl Call {
     /// Where the caller reached us: links in replies lead there again.
     #[must_use]
     pub fn base(&self) -> String {
-        format!("http://{}", self.header("host").unwrap_or("localhost"))
+        let scheme = if self.encrypted { "https" } else { "http" };
+        let host = self.header("host").unwrap_or("localhost");
+        format!("{scheme}://{host}")
     }
 
     /// The body as a JSON object.
@@ -93,7 +98,8 @@ impl Call {
     }
 }
 
-fn decoded(text: &str, plus: bool) -> String {
+/// Undoes percent-encoding; `plus`: a plus is a space, as in forms and queries.
+pub fn decoded(text: &str, plus: bool) -> String {
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
     let mut i = 0;

@@ -101,3 +101,95 @@ fn random_id() -> Result<String, String> {
     let random = random.map_err(|_| "cannot be used: the system has no random numbers".to_owned());
     Ok(encode_url_safe(random?.expose()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ring::signature::{RSA_PSS_2048_8192_SHA256, RsaPublicKeyComponents};
+    use serde_json::Value;
+
+    const PEM: &str = include_str!(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/credentials/application.pem"
+    ));
+
+    fn claims() -> Claims<'static> {
+        Claims {
+            audience: "https://login.example.com/t/oauth2/v2.0/token",
+            client_id: "me",
+            now: Timestamp(1_767_323_045_678),
+        }
+    }
+
+    fn parts(token: &Secret) -> (Vec<Value>, String, Vec<u8>) {
+        let (signed, signature) = token.reveal().rsplit_once('.').unwrap();
+        let decode = |text: &str| azure_core::base64::decode_url_safe(text).unwrap();
+        let read = signed
+            .split('.')
+            .map(|part| serde_json::from_slice(&decode(part)).unwrap());
+        (read.collect(), signed.to_owned(), decode(signature))
+    }
+
+    #[test]
+    fn signs_with_the_files_key_and_names_its_certificate() {
+        let (read, signed, signature) =
+            parts(&assertion(PEM.as_bytes(), false, &claims()).unwrap());
+        assert_eq!(
+            read[0],
+            // openssl x509 -outform DER | openssl dgst -sha256 -binary | base64
+            json!({"alg": "PS256", "typ": "JWT", "x5t#S256": "DGqH3Qsx2afk9xHoh5Hkmk6bfofWM9AX0NygFjjYQeg"})
+        );
+        assert_eq!(
+            (&read[1]["aud"], &read[1]["iss"], &read[1]["sub"]),
+            (&json!(claims().audience), &json!("me"), &json!("me"))
+        );
+        assert_eq!(
+            (&read[1]["nbf"], &read[1]["exp"]),
+            (&json!(1_767_323_045), &json!(1_767_323_645))
+        );
+        let pair = key(PEM.as_bytes()).unwrap();
+        let public: RsaPublicKeyComponents<Vec<u8>> = pair.public().into();
+        public
+            .verify(&RSA_PSS_2048_8192_SHA256, signed.as_bytes(), &signature)
+            .unwrap();
+        let (again, ..) = parts(&assertion(PEM.as_bytes(), false, &claims()).unwrap());
+        assert_ne!(read[1]["jti"], again[1]["jti"]);
+    }
+
+    #[test]
+    fn shows_its_chain_only_when_asked_to() {
+        let (read, ..) = parts(&assertion(PEM.as_bytes(), true, &claims()).unwrap());
+        let body: String = PEM
+            .lines()
+            .skip_while(|line| !line.contains("BEGIN CERTIFICATE"))
+            .skip(1)
+            .take_while(|line| !line.contains("END CERTIFICATE"))
+            .collect();
+        assert_eq!(read[0]["x5c"], json!([body]));
+    }
+
+    #[test]
+    fn says_what_is_wrong_with_a_file_and_nothing_of_what_is_in_it() {
+        let (before, _) = PEM.split_once("-----BEGIN PRIVATE").unwrap();
+        let elliptic = rcgen::KeyPair::generate().unwrap().serialize_pem();
+        for (pem, wanted) in [
+            (String::new(), "holds no certificate in PEM"),
+            ("hunter2".to_owned(), "holds no certificate in PEM"),
+            (before.to_owned(), "holds no private key"),
+            (format!("{before}{elliptic}"), "needs a private RSA key"),
+            (
+                format!(
+                    "{before}-----BEGIN ENCRYPTED PRIVATE KEY-----\naHVudGVyMg==\n-----END ENCRYPTED PRIVATE KEY-----\n"
+                ),
+                "holds no private key, or an encrypted one",
+            ),
+        ] {
+            let error = assertion(pem.as_bytes(), false, &claims()).unwrap_err();
+            assert!(error.contains(wanted), "{wanted}: {error}");
+            assert!(
+                !error.contains("hunter2") && !error.contains("aHVudGVyMg"),
+                "{error}"
+            );
+        }
+    }
+}

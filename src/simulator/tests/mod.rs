@@ -1,6 +1,7 @@
 //! The simulator as its clients meet it, without sockets and under a paused clock.
 
 mod life;
+mod login;
 mod refusals;
 mod sockets;
 mod uniform;
