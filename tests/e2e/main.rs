@@ -11,6 +11,8 @@ mod confirmation;
 mod control_plane_test;
 mod crash;
 mod documents;
+mod identities;
+mod logins;
 mod pool;
 mod prepare_test;
 mod throttling;

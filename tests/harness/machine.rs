@@ -32,6 +32,10 @@ pub struct Settings {
     pub simulator: Vec<String>,
     /// More arguments for the controller.
     pub controller: Vec<String>,
+    /// More variables in the controller's environment.
+    pub environment: Vec<(&'static str, String)>,
+    /// Azure is reached over TLS, and takes no tokens but those of its own login host.
+    pub tls: bool,
 }
 
 impl Default for Settings {
@@ -45,6 +49,8 @@ impl Default for Settings {
             log: "info,spotpool=debug",
             simulator: Vec::new(),
             controller: Vec::new(),
+            environment: Vec::new(),
+            tls: false,
         }
     }
 }
@@ -65,6 +71,8 @@ pub struct Machine {
 pub struct Azure {
     /// Such as `http://127.0.0.1:4711`.
     pub url: String,
+    /// Over TLS, the authority that vouches for it.
+    pub authority: Option<PathBuf>,
     process: Process,
     http: reqwest::Client,
 }
@@ -99,6 +107,11 @@ impl Machine {
         })
     }
 
+    /// From its next start on, the controller has these variables in its environment.
+    pub fn set_environment(&mut self, environment: Vec<(&'static str, String)>) {
+        self.settings.environment = environment;
+    }
+
     /// From now on the controller is this user.
     pub fn become_user(&mut self, kubeconfig: PathBuf) {
         self.kubeconfig = kubeconfig;
@@ -120,7 +133,12 @@ impl Machine {
             .args(["--motion", self.settings.motion])
             .args(["--log", self.settings.log])
             .args(&self.settings.controller)
+            .envs(self.settings.environment.iter().cloned())
             .env("KUBECONFIG", &self.kubeconfig);
+        if let Some(authority) = &self.azure.authority {
+            command.args(["--azure-authority", &self.azure.url]);
+            command.arg("--azure-ca-file").arg(authority);
+        }
         let log = self.plane.directory().join("controller.log");
         let mut process = Process::start("spotpool controller", command, &log)?;
         let started = Instant::now();
@@ -322,6 +340,9 @@ impl Azure {
         if let Some(log) = traffic_log(port) {
             command.arg("--log").arg(log);
         }
+        if settings.tls {
+            command.arg("--tls-dir").arg(&directory);
+        }
         let mut process = Process::start(
             "spotpool simulator",
             command,
@@ -329,11 +350,21 @@ impl Azure {
         )?;
         // reqwest panics when a client is built before a TLS provider is chosen; a second choice is refused and harmless.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let url = format!("http://127.0.0.1:{port}");
-        let http = reqwest::Client::builder()
-            .timeout(Duration::from_secs(20))
-            .build()?;
+        let scheme = if settings.tls { "https" } else { "http" };
+        let url = format!("{scheme}://127.0.0.1:{port}");
+        let authority = settings.tls.then(|| directory.join("ca.pem"));
         let started = Instant::now();
+        while authority.as_ref().is_some_and(|file| !file.exists()) {
+            if !process.is_running() || started.elapsed() > Duration::from_secs(15) {
+                return Err(process.failure("the simulator wrote no certificate"));
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let mut http = reqwest::Client::builder().timeout(Duration::from_secs(20));
+        if let Some(file) = &authority {
+            http = http.tls_certs_only([reqwest::Certificate::from_pem(&std::fs::read(file)?)?]);
+        }
+        let http = http.build()?;
         while http
             .get(format!("{url}/control/state"))
             .send()
@@ -345,7 +376,12 @@ impl Azure {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        Ok(Self { url, process, http })
+        Ok(Self {
+            url,
+            authority,
+            process,
+            http,
+        })
     }
 
     /// Leaves it running after the handle is gone; its number for the operating system.
@@ -382,6 +418,17 @@ impl Azure {
             .await?
             .error_for_status()?;
         Ok(())
+    }
+
+    /// What the login host knows: rules, and how often which application asked.
+    ///
+    /// # Errors
+    /// If it does not answer.
+    pub async fn logins(&self) -> Result<Value> {
+        let url = format!("{}/control/login", self.url);
+        Ok(serde_json::from_str(
+            &self.http.get(url).send().await?.text().await?,
+        )?)
     }
 
     /// Azure takes so many Spot instances of a set; their names.
