@@ -66,6 +66,9 @@ pub trait Accounts: Send + Sync + 'static {
     /// # Errors
     /// Which step failed, and what to do.
     async fn assertion(&self, account: &Account, audience: &str) -> Result<Assertion, LoginError>;
+
+    /// No pool uses this account any more: nothing need be remembered of it.
+    fn forget(&self, _account: &Account) {}
 }
 
 /// A ServiceAccount in a pool's own namespace.

@@ -38,7 +38,7 @@ pub const GROUP: &str = "spotpool.io";
 pub const VERSION: &str = "v1alpha1";
 /// Keeps the object until its scale set is gone (or let go by `deletionPolicy: Orphan`).
 pub const FINALIZER: &str = "spotpool.io/scale-set";
-/// Takes the place of [`FINALIZER`] when the scale set is gone and a ServiceAccount is still to be released.
+/// Keeps the object until the ServiceAccount that it names is released, which comes after its scale set.
 pub const RELEASE_FINALIZER: &str = "spotpool.io/service-account";
 /// Keeps a ServiceAccount for as long as pools call Azure as it.
 pub const IN_USE_FINALIZER: &str = "spotpool.io/in-use";

@@ -184,6 +184,9 @@ impl Cloud for Azure {
     }
 
     fn forget(&self, account: &Account) {
+        if let Some(accounts) = &self.options.accounts {
+            accounts.forget(account);
+        }
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
         accounts.remove(account);
     }

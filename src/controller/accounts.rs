@@ -1,8 +1,11 @@
 //! ServiceAccounts as whom pools call Azure: what Kubernetes knows and signs for them.
 //!
 //! In comes an account; out goes a token that Kubernetes signed for the login host, with the client id and the tenant of the account's
-//! annotations (those of Azure Workload Identity), or the step that failed and what to do. It implements the port [`Accounts`], so
-//! that the client of Azure knows nothing of Kubernetes.
+//! annotations (those of Azure Workload Identity), or the step that failed. It implements the port [`Accounts`], so that the client of
+//! Azure knows nothing of Kubernetes.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
@@ -21,19 +24,29 @@ use super::kubernetes::{Error, bounded};
 /// The annotations of Azure Workload Identity.
 const CLIENT_ID: &str = "azure.workload.identity/client-id";
 const TENANT_ID: &str = "azure.workload.identity/tenant-id";
-/// The shortest life that Kubernetes gives a token; it is shown to the login host at once and to nobody else.
-const LIFE_SECONDS: i64 = 600;
+/// How long a token of Kubernetes is asked to live. Each login asks for a new one; but in a namespace that is being deleted Kubernetes gives
+/// none, and the last one must do until the scale sets are gone.
+const LIFE_SECONDS: i64 = 24 * 3600;
+/// The cause that the API server names then.
+const NAMESPACE_TERMINATING: &str = "NamespaceTerminating";
 
 /// The API server as far as ServiceAccounts go.
-#[derive(Clone)]
 pub struct ServiceAccounts {
     client: Client,
+    shown: Mutex<BTreeMap<Account, Assertion>>,
 }
 
 impl ServiceAccounts {
     /// Over this client.
     pub fn new(client: Client) -> Self {
-        Self { client }
+        Self {
+            client,
+            shown: Mutex::default(),
+        }
+    }
+
+    fn shown(&self) -> MutexGuard<'_, BTreeMap<Account, Assertion>> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn whole(&self, account: &Account) -> Api<ServiceAccount> {
@@ -44,7 +57,7 @@ impl ServiceAccounts {
         Api::namespaced(self.client.clone(), &account.namespace)
     }
 
-    /// Keeps an account from vanishing before the pools that need it, as it would when its namespace is deleted: objects go in no order.
+    /// Keeps an account from vanishing before the pools that need it, as it would when both are deleted at once: objects go in no order.
     /// `false`: there is no such account yet. What is not allowed is done without.
     ///
     /// # Errors
@@ -137,6 +150,25 @@ fn tolerated<T>(answer: Result<T, Error>) -> Result<Option<T>, Error> {
 #[async_trait]
 impl Accounts for ServiceAccounts {
     async fn assertion(&self, account: &Account, audience: &str) -> Result<Assertion, LoginError> {
+        let asked = self.ask(account, audience).await;
+        let mut shown = self.shown();
+        match (asked, shown.get(account)) {
+            (Ok(new), _) => {
+                shown.insert(account.clone(), new.clone());
+                Ok(new)
+            }
+            (Err(error), Some(last)) if error.step == LoginStep::Namespace => Ok(last.clone()),
+            (Err(error), _) => Err(error),
+        }
+    }
+
+    fn forget(&self, account: &Account) {
+        self.shown().remove(account);
+    }
+}
+
+impl ServiceAccounts {
+    async fn ask(&self, account: &Account, audience: &str) -> Result<Assertion, LoginError> {
         let name = account.name.as_str();
         let metadata = self.metadata(account);
         let found = bounded("read the ServiceAccount", metadata.get_metadata(name)).await;
@@ -175,14 +207,21 @@ impl Accounts for ServiceAccounts {
 }
 
 fn refused(account: &Account, error: &Error) -> LoginError {
-    match error.code() {
-        Some(404) => {
+    let Some(answer) = error.answer() else {
+        return LoginError::passing(LoginStep::TokenRequest, error.to_string());
+    };
+    let causes = answer.details.iter().flat_map(|details| &details.causes);
+    let terminating = causes
+        .into_iter()
+        .any(|cause| cause.reason == NAMESPACE_TERMINATING);
+    let fact = answer.message.clone();
+    match answer.code {
+        404 => {
             let fact = format!("there is no ServiceAccount {account}");
             LoginError::lasting(LoginStep::Account, fact)
         }
-        Some(400..=428 | 430..=499) => {
-            LoginError::lasting(LoginStep::TokenRequest, error.to_string())
-        }
-        _ => LoginError::passing(LoginStep::TokenRequest, error.to_string()),
+        _ if terminating => LoginError::lasting(LoginStep::Namespace, fact),
+        400..=428 | 430..=499 => LoginError::lasting(LoginStep::TokenRequest, fact),
+        _ => LoginError::passing(LoginStep::TokenRequest, fact),
     }
 }

@@ -222,6 +222,11 @@ pub fn confirmation_of(pool: &SpotPool) -> String {
     )
 }
 
+/// Whether the object carries this finalizer.
+pub fn has_finalizer(pool: &SpotPool, finalizer: &str) -> bool {
+    pool.finalizers().iter().any(|one| one == finalizer)
+}
+
 /// Whether somebody has asked for the object to go.
 pub fn is_deleting(pool: &SpotPool) -> bool {
     pool.metadata.deletion_timestamp.is_some()

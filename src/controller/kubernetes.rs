@@ -9,13 +9,11 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{ApiResource, DynamicObject, GetParams, Patch, PatchParams};
-use kube::core::{ObjectMeta, PartialObjectMeta, Request};
+use kube::core::{ObjectMeta, PartialObjectMeta, Request, Status};
 use kube::{Api, Client, Resource as _, ResourceExt as _};
 use serde_json::{Value, json};
 
-use crate::api::{
-    FIELD_MANAGER, FINALIZER, GROUP, RELEASE_FINALIZER, ReferenceKind, SpotPool, VERSION,
-};
+use crate::api::{FIELD_MANAGER, GROUP, ReferenceKind, SpotPool, VERSION};
 
 use super::objects::Object;
 
@@ -53,9 +51,14 @@ pub enum Error {
 impl Error {
     /// The status code of the answer, if there was one.
     pub fn code(&self) -> Option<u16> {
+        self.answer().map(|status| status.code)
+    }
+
+    /// What the API server answered, if it did.
+    pub fn answer(&self) -> Option<&Status> {
         match self {
             Self::Refused { source, .. } => match source.as_ref() {
-                kube::Error::Api(status) => Some(status.code),
+                kube::Error::Api(status) => Some(status),
                 _ => None,
             },
             Self::Late { .. } | Self::Unreadable { .. } => None,
@@ -105,65 +108,41 @@ impl Kubernetes {
         )
     }
 
-    /// Adds our finalizer.
+    /// Adds finalizers.
     ///
     /// # Errors
     /// Also when somebody else changed the finalizers meanwhile.
-    pub async fn add_finalizer(&self, meta: &ObjectMeta) -> Result<(), Error> {
+    pub async fn add_finalizers(&self, meta: &ObjectMeta, ours: &[&str]) -> Result<(), Error> {
         let others = meta.finalizers.clone().unwrap_or_default();
         // A JSON patch adds to a list that does not exist only as a whole, and `test` keeps it from overwriting another.
         let patch = if others.is_empty() {
             json!([
                 {"op": "test", "path": "/metadata/finalizers", "value": null},
-                {"op": "add", "path": "/metadata/finalizers", "value": [FINALIZER]},
+                {"op": "add", "path": "/metadata/finalizers", "value": ours},
             ])
         } else {
-            json!([
-                {"op": "test", "path": "/metadata/finalizers", "value": others},
-                {"op": "add", "path": "/metadata/finalizers/-", "value": FINALIZER},
-            ])
+            let test = json!({"op": "test", "path": "/metadata/finalizers", "value": others});
+            let add = |one| json!({"op": "add", "path": "/metadata/finalizers/-", "value": one});
+            std::iter::once(test).chain(ours.iter().map(add)).collect()
         };
         self.json_patch("add the finalizer", meta, patch).await
     }
 
-    /// Puts our second finalizer in the place of the first: the scale set is gone, and a ServiceAccount is still to be released.
+    /// Removes one of our finalizers: as far as it goes, the object may go.
     ///
     /// # Errors
     /// Also when somebody else changed the finalizers meanwhile.
-    pub async fn turn_to_release(&self, meta: &ObjectMeta) -> Result<(), Error> {
-        let change =
-            |path: &str| json!({"op": "replace", "path": path, "value": RELEASE_FINALIZER});
-        self.change_finalizer("change the finalizer", meta, FINALIZER, change)
-            .await
-    }
-
-    /// Removes our finalizers: the object may go.
-    ///
-    /// # Errors
-    /// Also when somebody else changed the finalizers meanwhile.
-    pub async fn remove_finalizer(&self, meta: &ObjectMeta, which: &str) -> Result<(), Error> {
-        let change = |path: &str| json!({"op": "remove", "path": path});
-        self.change_finalizer("remove the finalizer", meta, which, change)
-            .await
-    }
-
-    async fn change_finalizer(
-        &self,
-        what: &'static str,
-        meta: &ObjectMeta,
-        which: &str,
-        change: impl Fn(&str) -> Value,
-    ) -> Result<(), Error> {
+    pub async fn remove_finalizer(&self, meta: &ObjectMeta, ours: &str) -> Result<(), Error> {
         let finalizers = meta.finalizers.as_deref().unwrap_or_default();
-        let Some(index) = finalizers.iter().position(|one| one == which) else {
+        let Some(index) = finalizers.iter().position(|one| one == ours) else {
             return Ok(());
         };
         let path = format!("/metadata/finalizers/{index}");
-        let test = json!({"op": "test", "path": path, "value": which});
-        match self
-            .json_patch(what, meta, json!([test, change(&path)]))
-            .await
-        {
+        let patch = json!([
+            {"op": "test", "path": path, "value": ours},
+            {"op": "remove", "path": path},
+        ]);
+        match self.json_patch("remove the finalizer", meta, patch).await {
             Err(error) if error.code() == Some(404) => Ok(()),
             other => other,
         }

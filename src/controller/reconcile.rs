@@ -16,7 +16,9 @@ use crate::api::{EventReason, FINALIZER, RELEASE_FINALIZER, Reason, SpotPool, Sp
 use crate::cloud::Account;
 
 use super::Context;
-use super::desired::{Resolved, Unusable, account, account_of, is_deleting, resolve};
+use super::desired::{
+    Resolved, Unusable, account, account_of, has_finalizer, is_deleting, resolve,
+};
 use super::events::Happening;
 use super::kubernetes::{Error, label};
 use super::objects;
@@ -86,20 +88,27 @@ async fn five_steps(pool: &SpotPool, context: &Context) -> Result<Next, Error> {
     Ok(next(pool, &resolved, &turn, context))
 }
 
-/// What to return early with: before our finalizer is on the object nothing is done in Azure, and after it is off nothing is left to do.
+/// What to return early with: before our finalizers are on the object nothing is done in Azure, and after the first is off nothing is
+/// left to do there.
 async fn finalizer(pool: &SpotPool, context: &Context) -> Result<Option<Next>, Error> {
-    let has = |which: &str| pool.finalizers().iter().any(|one| one == which);
-    match (has(FINALIZER), is_deleting(pool)) {
-        (true, _) => Ok(None),
-        (false, true) => {
-            if has(RELEASE_FINALIZER) {
+    let mut ours = vec![FINALIZER];
+    if account(pool).is_some() {
+        ours.push(RELEASE_FINALIZER);
+    }
+    ours.retain(|one| !has_finalizer(pool, one));
+    match (is_deleting(pool), ours.contains(&FINALIZER)) {
+        (true, false) => Ok(None),
+        (true, true) => {
+            if has_finalizer(pool, RELEASE_FINALIZER) {
                 release_last(pool, context).await?;
             }
             Ok(Some(Next::await_change()))
         }
-        (false, false) => {
-            context.kubernetes.add_finalizer(&pool.metadata).await?;
-            // The watch brings the object back with its finalizer; the time is for a watch that has just broken.
+        (false, _) if ours.is_empty() => Ok(None),
+        (false, _) => {
+            let kubernetes = &context.kubernetes;
+            kubernetes.add_finalizers(&pool.metadata, &ours).await?;
+            // The watch brings the object back with its finalizers; the time is for a watch that has just broken.
             Ok(Some(Next::requeue(duration(context.settings.pace.motion))))
         }
     }
@@ -142,14 +151,10 @@ async fn let_go(
             "nothing of this pool is left at {id}: the object may go"
         );
     }
-    let meta = &pool.metadata;
-    if account(pool).is_some() {
-        // The watch brings the object back, and then the account is let go of: not before, since without it a crash here would leave
-        // nobody who may look whether the scale set is gone; not after the object, since then nobody would know of the account.
-        context.kubernetes.turn_to_release(meta).await?;
-        return Ok(Next::requeue(duration(context.settings.pace.motion)));
-    }
-    context.kubernetes.remove_finalizer(meta, FINALIZER).await?;
+    // The ServiceAccount comes after it, as the watch brings the object back: not before, since a crash in between would leave nobody who
+    // may look whether the scale set is gone.
+    let (kubernetes, meta) = (&context.kubernetes, &pool.metadata);
+    kubernetes.remove_finalizer(meta, FINALIZER).await?;
     Ok(Next::await_change())
 }
 
@@ -166,6 +171,8 @@ async fn keep_account(
     {
         release(&before, &uid, context).await?;
     }
+    // Without the finalizer that reminds of it nothing is kept: a pool that got its account while it was being deleted cannot have it.
+    let wanted = wanted.filter(|_| has_finalizer(pool, RELEASE_FINALIZER));
     if state.held != wanted {
         let held = match &wanted {
             Some(wanted) => context.accounts.hold(wanted).await?,

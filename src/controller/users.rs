@@ -11,7 +11,7 @@ use kube::ResourceExt as _;
 use crate::api::FINALIZER;
 use crate::cloud::Account;
 
-use super::desired::{account, is_deleting};
+use super::desired::{account, has_finalizer, is_deleting};
 use super::watch::Guarded;
 
 /// All pools, by UID.
@@ -37,11 +37,7 @@ impl Users {
     pub fn seen(&self, pool: &Guarded) {
         let uses = match &pool.0 {
             // Nothing is left in Azure, and it may be letting go of the account at the same time as the last of the others.
-            Ok(pool)
-                if is_deleting(pool) && !pool.finalizers().iter().any(|one| one == FINALIZER) =>
-            {
-                Use::None
-            }
+            Ok(pool) if is_deleting(pool) && !has_finalizer(pool, FINALIZER) => Use::None,
             Ok(pool) => account(pool).map_or(Use::None, Use::Of),
             Err(_) => Use::Unknown(pool.namespace().unwrap_or_default()),
         };

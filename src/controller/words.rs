@@ -27,6 +27,7 @@ pub fn reason_of_step(step: LoginStep) -> Reason {
         LoginStep::Choice => Reason::CredentialsRequired,
         LoginStep::Account => Reason::ServiceAccountNotFound,
         LoginStep::Annotation => Reason::ServiceAccountNotAnnotated,
+        LoginStep::Namespace => Reason::NamespaceTerminating,
         LoginStep::TokenRequest => Reason::TokenRequestForbidden,
         LoginStep::Material => Reason::CredentialsUnreadable,
         LoginStep::Host => Reason::LoginUnreachable,

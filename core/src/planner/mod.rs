@@ -162,6 +162,10 @@ fn picture(observed: &Observed) -> Result<Picture<'_>, &Blind> {
 }
 
 fn cannot_see(desired: &Desired, blind: &Blind, now: Timestamp) -> Step {
+    // To leave it as it is needs no look at it, and credentials that are lost for good must not keep the object for ever.
+    if desired.intent == Intent::Orphan {
+        return wait(Stage::Gone, now);
+    }
     let until = match blind {
         Blind::Throttled { until } | Blind::HeldBack { until } => {
             (*until).max(now + desired.pace.motion)

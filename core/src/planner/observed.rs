@@ -152,6 +152,8 @@ pub enum LoginStep {
     Account,
     /// The ServiceAccount does not say which application it stands for.
     Annotation,
+    /// The namespace is being deleted: Kubernetes gives no token for its ServiceAccounts any more.
+    Namespace,
     /// Kubernetes does not let the operator have a token for the ServiceAccount.
     TokenRequest,
     /// A file with a token, a secret or a certificate cannot be used.

@@ -156,6 +156,9 @@ words! {
     ServiceAccountNotAnnotated: NO_TOKEN,
         "The ServiceAccount does not say which Azure identity it stands for. The message names the missing annotation.",
         "`kubectl annotate serviceaccount NAME azure.workload.identity/client-id=CLIENT_ID`, and `azure.workload.identity/tenant-id` where the tenant is another one than the operator's.";
+    NamespaceTerminating: NO_TOKEN,
+        "The namespace is being deleted. Kubernetes gives no tokens for its ServiceAccounts any more, and the operator, which remembers the last one, was restarted since.",
+        "Remove `spec.credentials`, so that the operator deletes the scale set with its own identity, where that is allowed; or set `deletionPolicy: Orphan` and delete the scale set in Azure.";
     TokenRequestForbidden: NO_TOKEN,
         "Kubernetes does not let the operator read the ServiceAccount or ask for its token.",
         "Install the chart with `azure.perNamespaceIdentity=true`, or give the operator the Role of docs/credentials.md in the pool's namespace.";

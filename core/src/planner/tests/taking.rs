@@ -147,6 +147,29 @@ fn removes_its_set_and_orphans_it_when_told() {
 }
 
 #[test]
+fn leaving_a_set_behind_needs_no_look_at_it() {
+    let lost = Blind::CredentialsInvalid {
+        step: LoginStep::Login,
+        fact: "AADSTS700016".to_owned(),
+    };
+    let unseen = Observed {
+        set: Seen::Unknown(lost),
+        instances: Seen::Unknown(Blind::NotAsked),
+        outcome: None,
+    };
+    let left = plan(
+        &Desired {
+            intent: Intent::Orphan,
+            ..desired(2, 18)
+        },
+        &unseen,
+        &Memory::default(),
+        T0,
+    );
+    assert_eq!((left.action, left.summary.stage), (None, Stage::Gone));
+}
+
+#[test]
 fn a_deletion_that_azure_declines_waits_longer_each_time() {
     let (wanted, seeing) = (
         desired(2, 10),
