@@ -8,8 +8,7 @@ use spotpool_core::units::{Count, VmSize};
 use std::collections::BTreeMap;
 
 use super::difference::{Difference, difference};
-use super::policies::strip_nulls;
-use super::profile::{self, NotRead};
+use super::profile::{self, NotRead, strip_nulls};
 use crate::cloud::{OrchestrationMode, PoolRef, Shape};
 
 /// What a shape says about a scale set, whoever sends it and why: zones, plan, identity and profile.

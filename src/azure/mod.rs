@@ -44,6 +44,7 @@ use async_trait::async_trait;
 use azure_core_legacy as ac;
 use azure_mgmt_compute::package_2024_07_01::Client;
 use reqwest::Url;
+use serde_json::Value;
 use spotpool_core::planner::{Action, Answer, Blind, Instance, Observed, Provisioning, ScaleSet};
 use spotpool_core::units::{Seen, Timestamp};
 use std::sync::Arc;
@@ -52,7 +53,7 @@ use std::time::Duration;
 use crate::cloud::{Look, OperationRef, PoolRef, Receipt, Shape, Urgency};
 use operation::Progress;
 use policies::Tap;
-use transport::{Caller, Lane};
+use transport::{Caller, Instead, Lane};
 use write::{Accepted, Declined};
 
 /// The pages of one list may take as long as this many calls.
@@ -74,9 +75,25 @@ impl Session {
     /// A client of the crate over our transport, for calls of one urgency and perhaps with a policy of ours. It holds no connections;
     /// those belong to the transport.
     fn client(&self, urgency: Urgency, policy: Option<Arc<dyn ac::Policy>>) -> Client {
+        self.over_lane(urgency, None, policy)
+    }
+
+    /// A client that sends this body, whatever the crate makes of its own.
+    fn saying(&self, urgency: Urgency, body: &Value) -> Client {
+        let body = Instead(body.to_string().into());
+        self.over_lane(urgency, Some(body), None)
+    }
+
+    fn over_lane(
+        &self,
+        urgency: Urgency,
+        instead: Option<Instead>,
+        policy: Option<Arc<dyn ac::Policy>>,
+    ) -> Client {
         let lane = Lane {
             caller: self.transport.clone(),
             urgency,
+            instead,
         };
         let options = ac::ClientOptions::new(ac::TransportOptions::new(Arc::new(lane)))
             .retry(ac::RetryOptions::none())

@@ -1,51 +1,13 @@
-//! Two small policies in azure_mgmt_compute's pipeline, for two faults of its models (crates.md: version 0.21 is the last).
+//! A small policy in azure_mgmt_compute's pipeline, for a fault of its models (crates.md: version 0.21 is the last).
 //!
-//! [`Instead`]: what goes out about a scale set is JSON of ours, since the crate's structs lose identities and what is newer than they
-//! are, and say `"timeCreated": null` twice. [`Tap`]: what comes in as a page is read as JSON by us, since they fail a whole page for
-//! one odd field.
+//! [`Tap`]: what comes in as a page is read as JSON by us, since the crate's structs fail a whole page for one odd field.
 
 use async_trait::async_trait;
 use azure_core_legacy as ac;
 use serde_json::{Value, json};
-use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::transport::CallError;
-
-/// Puts this body in the place of the crate's, whose structs can say less than Azure takes. It may hold secrets and is never shown.
-#[derive(Clone)]
-pub(super) struct Instead(pub Value);
-
-impl fmt::Debug for Instead {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Instead(***)")
-    }
-}
-
-#[async_trait]
-impl ac::Policy for Instead {
-    async fn send(
-        &self,
-        context: &ac::Context,
-        request: &mut ac::Request,
-        next: &[Arc<dyn ac::Policy>],
-    ) -> ac::PolicyResult {
-        request.set_body(ac::to_json(&self.0)?);
-        forward(context, request, next).await
-    }
-}
-
-/// Removes members that are `null`, at any depth.
-pub(super) fn strip_nulls(value: &mut Value) {
-    match value {
-        Value::Object(members) => {
-            members.retain(|_, member| !member.is_null());
-            members.values_mut().for_each(strip_nulls);
-        }
-        Value::Array(items) => items.iter_mut().for_each(strip_nulls),
-        _ => {}
-    }
-}
 
 /// Keeps the items of every page that passes, as JSON, and hands the crate an empty page with the same `nextLink`: it goes on to build
 /// the requests and to follow the links, and parses nothing.
@@ -106,18 +68,5 @@ async fn forward(
             fact: "the pipeline has no transport".to_owned(),
         }
         .into()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn strips_nulls_at_any_depth_and_nothing_else() {
-        let mut value =
-            json!({"a": null, "b": {"c": null, "d": [{"e": null, "f": 0}], "g": ""}, "h": false});
-        strip_nulls(&mut value);
-        assert_eq!(value, json!({"b": {"d": [{"f": 0}], "g": ""}, "h": false}));
     }
 }

@@ -9,7 +9,6 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::{Map, Value, json};
 use spotpool_core::units::MicroUsd;
 
-use super::policies::strip_nulls;
 use crate::api::template::{Admin, DataDisk, Extension, Image, Network, Os, Security};
 use crate::api::{InstanceTemplate, KeyRef, Reference, Source};
 use crate::cloud::{EvictionPolicy, OrchestrationMode, PoolRef, Shape};
@@ -278,6 +277,18 @@ fn read(shape: &Shape, reference: Reference) -> Result<&[u8], NotRead> {
     }
 }
 
+/// Removes members that are `null`, at any depth.
+pub(super) fn strip_nulls(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            members.retain(|_, member| !member.is_null());
+            members.values_mut().for_each(strip_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(strip_nulls),
+        _ => {}
+    }
+}
+
 /// Objects member by member, anything else as a whole. Azure reads names without regard to case, so a name in another case is the same member.
 fn merge(into: &mut Value, over: &Value) {
     match (into, over) {
@@ -364,5 +375,13 @@ mod tests {
             profile,
             json!({"osProfile": {"secrets": [], "kept": true}, "a": {"b": 2}, "c": 3})
         );
+    }
+
+    #[test]
+    fn strips_nulls_at_any_depth_and_nothing_else() {
+        let mut value =
+            json!({"a": null, "b": {"c": null, "d": [{"e": null, "f": 0}], "g": ""}, "h": false});
+        strip_nulls(&mut value);
+        assert_eq!(value, json!({"b": {"d": [{"f": 0}], "g": ""}, "h": false}));
     }
 }

@@ -9,9 +9,7 @@ use http::HeaderMap;
 use serde_json::Value;
 use spotpool_core::planner::{Action, Refusal, RefusalKind};
 use spotpool_core::units::{Count, Etag, ModelHash};
-use std::sync::Arc;
 
-use super::policies::Instead;
 use super::profile::NotRead;
 use super::transport::CallError;
 use super::{Session, bodies, instances, restart, scale_set, tags};
@@ -40,7 +38,7 @@ impl Session {
                 let users = &shape.template.tags;
                 let tags = tags::merged(&Default::default(), users, &pool.owner, model, self.now());
                 let body = bodies::create(pool, shape, *capacity, *base, vm_size, &tags)?;
-                put(self.saying(urgency, body), pool).await?
+                put(self.saying(urgency, &body), pool).await?
             }
             Action::Resize {
                 capacity,
@@ -50,12 +48,12 @@ impl Session {
                 ..
             } => {
                 let body = bodies::resize(pool, *capacity, *base, vm_size);
-                patch(self.saying(urgency, body), pool, guard.etag()).await?
+                patch(self.saying(urgency, &body), pool, guard.etag()).await?
             }
             Action::Reshape { base, model, guard } => {
                 let live = self.still(pool, guard.etag(), urgency).await?;
                 let body = self.reshaping(pool, shape, *base, model, &live)?;
-                patch(self.saying(urgency, body), pool, guard.etag()).await?
+                patch(self.saying(urgency, &body), pool, guard.etag()).await?
             }
             Action::Replace { instances, .. } => {
                 let instance_ids = instances
@@ -78,11 +76,6 @@ impl Session {
                 .into_raw_response(),
         };
         Ok(Accepted::of(&answer))
-    }
-
-    /// A client that sends this body in the place of the crate's.
-    fn saying(&self, urgency: Urgency, body: Value) -> Client {
-        self.client(urgency, Some(Arc::new(Instead(body))))
     }
 
     /// The PATCH of what `live` lacks of the shape.

@@ -15,5 +15,6 @@ mod identities;
 mod logins;
 mod pool;
 mod prepare_test;
+mod references;
 mod throttling;
 mod validation;

@@ -4,7 +4,7 @@
 
 use super::*;
 use crate::api::{InstanceTemplate, Reference};
-use crate::azure::{bodies, policies};
+use crate::azure::{bodies, profile};
 use crate::cloud::{Content, Contents, EvictionPolicy, OrchestrationMode};
 use spotpool_core::units::MicroUsd;
 use std::path::Path;
@@ -334,8 +334,8 @@ fn known<Model: serde::Serialize + serde::de::DeserializeOwned>(mut body: Value)
     body.as_object_mut().unwrap().remove("identity");
     let mut back =
         serde_json::to_value(serde_json::from_value::<Model>(body.clone()).unwrap()).unwrap();
-    policies::strip_nulls(&mut back);
-    policies::strip_nulls(&mut body);
+    profile::strip_nulls(&mut back);
+    profile::strip_nulls(&mut body);
     assert_eq!(back, body);
 }
 

@@ -10,6 +10,7 @@ async fn refuses_to_change_what_cannot_be_changed_also_by_unset_then_set() -> Re
     let plane = cluster().await?;
     let scale_set = "spec.scaleSet.name: Invalid value: scaleSet.name is immutable, also from unset to set: create another SpotPool instead";
     let zones = "spec.zones: Invalid value: zones can be added but not removed: Azure does not take zones away from a scale set";
+    let password = "spec.template.admin.passwordSecretRef: Invalid value: Azure cannot change the password of a scale set: passwordSecretRef can be neither added nor removed later; create another SpotPool instead";
     let other_subscription = "22222222-2222-2222-2222-222222222222";
     let fixed = |field: &str, value: &str| {
         format!(
@@ -36,6 +37,21 @@ async fn refuses_to_change_what_cannot_be_changed_also_by_unset_then_set() -> Re
             json!({}),
             json!({"template": {"admin": {"username": "other"}}}),
             fixed("template.admin.username", "other"),
+        ),
+        (
+            json!({"template": {"admin": null, "image": {"marketplace": null, "id": "/i"}}}),
+            json!({"template": {"admin": null, "image": {"marketplace": null, "id": "/i"}, "os": "Windows"}}),
+            fixed("template.os", "Windows"),
+        ),
+        (
+            json!({}),
+            json!({"template": {"admin": {"passwordSecretRef": {"name": "a", "key": "b"}}}}),
+            password.into(),
+        ),
+        (
+            json!({"template": {"admin": {"passwordSecretRef": {"name": "a", "key": "b"}}}}),
+            json!({}),
+            password.into(),
         ),
         (
             json!({"scaleSet": {"name": "one"}}),

@@ -36,6 +36,40 @@ async fn takes_good_pools_twice_unchanged_and_scales_and_shows_them() -> Result<
             json!({"maxPrice": "-1", "minAvailable": 0, "capacity": {"spot": 0}}),
         ),
         pool(
+            "everything",
+            json!({"template": {
+                "image": {"plan": {"name": "l1", "publisher": "cis", "product": "cis-ubuntu"}},
+                "admin": {"sshPublicKeys": null, "sshPublicKeySecretRef": {"name": "login", "key": "keys"}, "passwordSecretRef": {"name": "login", "key": "password"}},
+                "osDisk": {"ephemeral": {"placement": "NvmeDisk"}, "caching": "ReadOnly"},
+                "dataDisks": [{"lun": 0, "sizeGiB": 128, "type": "PremiumV2_LRS", "caching": "None"}, {"lun": 1, "sizeGiB": 8}],
+                "network": {
+                    "networkSecurityGroupID": "/subscriptions/s/resourcegroups/net/providers/Microsoft.Network/networkSecurityGroups/nsg",
+                    "publicIP": {},
+                    "loadBalancerBackendPoolIDs": ["/subscriptions/s/resourceGroups/net/providers/Microsoft.Network/loadBalancers/lb/backendAddressPools/pool"],
+                    "applicationGatewayBackendPoolIDs": ["/subscriptions/s/resourceGroups/net/providers/Microsoft.Network/applicationGateways/gw/backendAddressPools/pool"],
+                    "applicationSecurityGroupIDs": ["/subscriptions/s/resourceGroups/net/providers/Microsoft.Network/applicationSecurityGroups/asg"],
+                },
+                "identity": {"userAssigned": ["/subscriptions/s/resourceGroups/id/providers/Microsoft.ManagedIdentity/userAssignedIdentities/render"]},
+                "customData": {"secretKeyRef": {"name": "boot", "key": "cloud-init"}},
+                "userData": {"configMapKeyRef": {"name": "farm", "key": "scene"}},
+                "extensions": [{
+                    "name": "setup", "publisher": "Microsoft.Azure.Extensions", "type": "CustomScript", "version": "2.1",
+                    "settings": {"fileUris": ["https://a"], "deep": {"er": [1, 2.5, true]}}, "protectedSettingsSecretRef": {"name": "boot", "key": "script"},
+                    "provisionAfterExtensions": ["health"],
+                }],
+                "bootDiagnostics": {},
+                "security": {"type": "TrustedLaunch", "secureBoot": false, "encryptionAtHost": true},
+                "overrides": {"licenseType": "None", "osProfile": {"linuxConfiguration": {"provisionVMAgent": true}}},
+            }}),
+        ),
+        pool(
+            "windows",
+            json!({
+                "scaleSet": {"orchestrationMode": "Uniform"},
+                "template": {"os": "Windows", "admin": {"sshPublicKeys": null, "passwordSecretRef": {"name": "login", "key": "password"}}, "identity": {"systemAssigned": true}},
+            }),
+        ),
+        pool(
             "gallery",
             json!({"template": {"image": {"marketplace": null, "communityGalleryImageID": "/CommunityGalleries/g/Images/i/Versions/latest"}, "admin": null}}),
         ),
@@ -56,8 +90,24 @@ async fn takes_good_pools_twice_unchanged_and_scales_and_shows_them() -> Result<
     assert_eq!(stored["spec"]["progressDeadline"], "15m");
     assert_eq!(stored["spec"]["deletionPolicy"], "Delete");
     assert_eq!(stored["spec"]["suspend"], false);
+    assert_eq!(stored["spec"]["template"]["os"], "Linux");
     assert_eq!(stored["status"], json!({"observedGeneration": -1}));
     serde_json::from_value::<SpotPool>(stored)?;
+
+    // What only Azure and extensions know comes back as it was written.
+    let everything = plane
+        .kubectl(["get", "spool", "everything", "-o", "json"])
+        .await?
+        .ok()?;
+    let everything: SpotPool = serde_json::from_str(&everything)?;
+    let template = serde_json::to_value(everything.spec.template)?;
+    for member in ["extensions", "overrides", "network", "dataDisks"] {
+        let written = &good
+            .iter()
+            .find(|one| one["metadata"]["name"] == "everything")
+            .ok_or("not there")?["spec"]["template"][member];
+        assert_eq!(&template[member], written, "{member}");
+    }
 
     // The scale subresource works although the manifest says nothing about capacity.
     let scale = "/apis/spotpool.io/v1alpha1/namespaces/default/spotpools/minimal/scale";

@@ -109,6 +109,101 @@ async fn refuses_what_cannot_be_right_and_says_what_to_write() -> Result<()> {
                 "must be a full Azure resource ID, such as /subscriptions/…/virtualNetworks/vnet/subnets/batch",
             ),
         ),
+        // What an instance is, beyond image and network.
+        (
+            json!({"template": {"os": "MacOS"}}),
+            first("spec.template.os: Unsupported value: \"MacOS\": supported values: \"Linux\", \"Windows\""),
+        ),
+        (
+            json!({"template": {"image": {"marketplace": null, "communityGalleryImageID": "/g", "plan": {"name": "n", "publisher": "p", "product": "o"}}}}),
+            whole("template.image.plan", "images of a community gallery have no purchase plan: remove plan"),
+        ),
+        (
+            json!({"template": {"admin": {"sshPublicKeys": null}}}),
+            whole("template.admin", "set exactly one of sshPublicKeys and sshPublicKeySecretRef"),
+        ),
+        (
+            json!({"template": {"admin": {"sshPublicKeySecretRef": {"name": "a", "key": "b"}}}}),
+            whole("template.admin", "set exactly one of sshPublicKeys and sshPublicKeySecretRef"),
+        ),
+        (
+            json!({"template": {"os": "Windows"}}),
+            whole("template.admin", "an administrator of Windows has a password and no SSH keys: set passwordSecretRef only"),
+        ),
+        (
+            json!({"template": {"customData": {"inline": "a", "secretKeyRef": {"name": "a", "key": "b"}}}}),
+            whole("template.customData", "set exactly one of inline, secretKeyRef and configMapKeyRef"),
+        ),
+        (
+            json!({"template": {"userData": {}}}),
+            whole("template.userData", "set exactly one of inline, secretKeyRef and configMapKeyRef"),
+        ),
+        (
+            json!({"template": {"image": {"marketplace": null, "id": "/i"}, "admin": null, "customData": {"inline": "a"}}}),
+            whole("template.customData", "Azure takes custom data only together with an administrator: set template.admin, or use userData"),
+        ),
+        (
+            json!({"template": {"osDisk": {"ephemeral": {}, "caching": "ReadWrite"}}}),
+            whole("template.osDisk.caching", "an ephemeral OS disk is cached ReadOnly: remove caching"),
+        ),
+        (
+            json!({"template": {"osDisk": {"ephemeral": {}}}, "eviction": {"policy": "Deallocate"}}),
+            whole("eviction.policy", "an ephemeral OS disk cannot be deallocated: use eviction.policy: Delete"),
+        ),
+        (
+            json!({"template": {"dataDisks": [{"lun": 64, "sizeGiB": 1}]}}),
+            field("template.dataDisks[0].lun", "64", "spec.template.dataDisks[0].lun in body should be less than or equal to 63"),
+        ),
+        (
+            json!({"template": {"dataDisks": [{"lun": 1, "sizeGiB": 1}, {"lun": 1, "sizeGiB": 2}]}}),
+            "spec.template.dataDisks[1]: Duplicate value: {\"lun\":1}".to_owned(),
+        ),
+        (
+            json!({"template": {"network": {"networkSecurityGroupID": "nsg"}}}),
+            field(
+                "template.network.networkSecurityGroupID",
+                "\"nsg\"",
+                "must be a full Azure resource ID, such as /subscriptions/…/providers/Microsoft.Network/networkSecurityGroups/nsg",
+            ),
+        ),
+        (
+            json!({"template": {"network": {"loadBalancerBackendPoolIDs": ["/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/loadBalancers/lb"]}}}),
+            whole(
+                "template.network.loadBalancerBackendPoolIDs",
+                "must be a full Azure resource ID, such as /subscriptions/…/providers/Microsoft.Network/loadBalancers/lb/backendAddressPools/pool",
+            ),
+        ),
+        (
+            json!({"template": {"identity": {}}}),
+            whole("template.identity", "list an identity in userAssigned, or set systemAssigned: true"),
+        ),
+        (
+            json!({"template": {"identity": {"systemAssigned": true}}}),
+            whole("template.identity", "Flexible scale sets take user-assigned identities only: list one in template.identity.userAssigned"),
+        ),
+        (
+            json!({"template": {"security": {"vTPM": true}}}),
+            whole("template.security", "secureBoot and vTPM need type: TrustedLaunch"),
+        ),
+        (
+            json!({"template": {"bootDiagnostics": {"storageURI": "logs"}}}),
+            field(
+                "template.bootDiagnostics.storageURI",
+                "\"logs\"",
+                "must be a blob endpoint, such as https://ACCOUNT.blob.core.windows.net/",
+            ),
+        ),
+        (
+            json!({"template": {"overrides": {"priority": "Regular"}}}),
+            whole(
+                "template.overrides",
+                "priority, evictionPolicy and billingProfile belong to spec.eviction and spec.maxPrice and cannot be overridden",
+            ),
+        ),
+        (
+            json!({"template": {"overrides": {"osProfile": {"adminPassword": "x"}}}}),
+            whole("template.overrides", "secrets do not belong in overrides: use template.admin and template.customData"),
+        ),
         // The rest.
         (
             json!({"template": {"tags": {"cost/center": "7"}}}),
