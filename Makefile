@@ -63,10 +63,11 @@ control-plane: ## print a directory with etcd, kube-apiserver, kube-controller-m
 # ---- generated files -------------------------------------------------------------
 
 .PHONY: generate
-generate: ## write what is generated: crds/, docs/reasons.md, the chart's copy of the CRD, deploy/install.yaml
+generate: ## write what is generated: crds/, docs/reasons.md, docs/template.md, the chart's copy of the CRD, deploy/install.yaml
 	cargo build --quiet --bin spotpool
 	target/debug/spotpool crd >crds/spotpool.io_spotpools.yaml
 	target/debug/spotpool crd --reasons >docs/reasons.md
+	target/debug/spotpool crd --template >docs/template.md
 	cp crds/spotpool.io_spotpools.yaml charts/spotpool/files/
 	tests/helm/install-manifest.sh >deploy/install.yaml
 

@@ -54,7 +54,7 @@ pub(super) fn difference(declared: &Value, live: &Value) -> Difference {
     let live_profile = live.pointer(PROFILE).unwrap_or(&nothing);
     for (name, wanted) in profile.into_iter().flatten() {
         let there = member(live_profile, name);
-        if !holds(name, wanted, there, &mut fixed) && !FIXED.contains(&name.as_str()) {
+        if !holds(name, wanted, there, &mut fixed) && !is_fixed(name) {
             sections.insert(name.clone(), whole(name, wanted, there));
         }
     }
@@ -78,10 +78,15 @@ pub(super) fn difference(declared: &Value, live: &Value) -> Difference {
     Difference { send, fixed }
 }
 
+/// Whether Azure has no way to change this property of the profile.
+pub(super) fn is_fixed(path: &str) -> bool {
+    FIXED.contains(&path)
+}
+
 /// Whether all that is wanted is there. Says on the way what is different and cannot be changed.
 fn holds(path: &str, wanted: &Value, there: Option<&Value>, fixed: &mut Vec<String>) -> bool {
     let there = there.unwrap_or(&Value::Null);
-    if FIXED.contains(&path) {
+    if is_fixed(path) {
         // What Azure does not show cannot be compared.
         let differs = !there.is_null() && !holds("", wanted, Some(there), fixed);
         if differs {
@@ -225,7 +230,7 @@ fn identity(wanted: &Value, there: Option<&Value>) -> Option<Value> {
 }
 
 fn is_sent(path: &str) -> bool {
-    !FIXED.contains(&path) && !READ_ONLY.contains(&path)
+    !is_fixed(path) && !READ_ONLY.contains(&path)
 }
 
 /// What tells the items of a list apart, for the lists that Azure keeps by name.

@@ -14,6 +14,7 @@ mod bodies;
 mod budget;
 mod clouds;
 mod difference;
+mod document;
 mod errors;
 mod instances;
 mod login;
@@ -34,6 +35,7 @@ mod tests;
 
 pub use arm_error::ArmError;
 pub use clouds::{Environment, parse_authority};
+pub use document::document;
 pub use login::CredentialKind;
 pub use options::{AzureOptions, Now, SetupError};
 pub use sessions::Azure;

@@ -1,13 +1,13 @@
-//! `spotpool crd`: prints the CustomResourceDefinition, and with `--reasons` the table of conditions, reasons and events.
+//! `spotpool crd`: prints the CustomResourceDefinition, and with `--reasons` or `--template` what is documented about it.
 //!
-//! In comes nothing but the types of `api`; out goes text on standard output that `kubectl apply -f -` or a file takes.
-//! `make generate` writes `crds/` and `docs/reasons.md` with it.
+//! In comes nothing but the types of `api` and the tables beside them; out goes text on standard output that `kubectl apply -f -` or a
+//! file takes. `make generate` writes `crds/`, `docs/reasons.md` and `docs/template.md` with it.
 
 use std::io::Write as _;
 
 use serde_json::Value;
 
-use crate::api;
+use crate::{api, azure};
 
 /// Prints the CustomResourceDefinition of SpotPool as YAML.
 #[derive(clap::Args, Clone, Debug)]
@@ -15,6 +15,9 @@ pub struct CrdArgs {
     /// Print the table of conditions, reasons and events as Markdown instead.
     #[arg(long)]
     pub reasons: bool,
+    /// Print which field of the template becomes which property of Azure as Markdown instead.
+    #[arg(long, conflicts_with = "reasons")]
+    pub template: bool,
 }
 
 /// Why nothing could be printed.
@@ -38,6 +41,8 @@ pub enum CrdError {
 pub fn run(args: &CrdArgs) -> Result<(), CrdError> {
     let text = if args.reasons {
         api::reasons::document()
+    } else if args.template {
+        azure::document()
     } else {
         crd_yaml()?
     };
@@ -95,6 +100,16 @@ mod tests {
         assert!(
             committed == crd_yaml().unwrap(),
             "crds/ is not what src/api says: run `make generate`"
+        );
+    }
+
+    #[test]
+    fn the_committed_template_document_is_current() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/template.md");
+        let committed = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(
+            committed == azure::document(),
+            "docs/template.md is not what src/azure/document.rs says: run `make generate`"
         );
     }
 

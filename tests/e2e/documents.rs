@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::harness::Result;
 use crate::harness::control_plane::ControlPlane;
 
-const DOCUMENTS: [&str; 10] = [
+const DOCUMENTS: [&str; 11] = [
     "AGENTS.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
@@ -17,6 +17,7 @@ const DOCUMENTS: [&str; 10] = [
     "docs/getting-started.md",
     "docs/how-it-decides.md",
     "docs/reasons.md",
+    "docs/template.md",
 ];
 
 fn in_project(path: &str) -> PathBuf {

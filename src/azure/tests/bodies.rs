@@ -120,14 +120,14 @@ fn same_as_snapshot(name: &str, body: &Value) {
     );
 }
 
-fn uniform() -> PoolRef {
+pub(super) fn uniform() -> PoolRef {
     PoolRef {
         mode: OrchestrationMode::Uniform,
         ..pool()
     }
 }
 
-fn windows() -> Value {
+pub(super) fn windows() -> Value {
     json!({
         "os": "Windows",
         "image": {"marketplace": {"publisher": "MicrosoftWindowsServer", "offer": "WindowsServer", "sku": "2025-datacenter", "version": "latest"}},
@@ -139,7 +139,7 @@ fn windows() -> Value {
     })
 }
 
-fn specialised() -> Value {
+pub(super) fn specialised() -> Value {
     json!({"image": {"communityGalleryImageID": "/CommunityGalleries/g/Images/i/Versions/latest"}, "network": {"subnetID": "/subnet"}, "osDisk": {"ephemeral": {}}})
 }
 
