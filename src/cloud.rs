@@ -2,6 +2,7 @@
 
 mod contents;
 mod shape;
+mod survey;
 
 use async_trait::async_trait;
 use spotpool_core::planner::{Action, Answer, LoginStep, Observed, Outcome};
@@ -9,6 +10,7 @@ use spotpool_core::units::Owner;
 
 pub use contents::{Content, Contents};
 pub use shape::Shape;
+pub use survey::{Line, Scope, Survey};
 
 /// A cloud that can hold a pool.
 #[async_trait]
@@ -34,6 +36,10 @@ pub trait Cloud: Send + Sync + 'static {
         action: &Action,
         urgency: Urgency,
     ) -> Receipt;
+
+    /// All scale sets of a scope in brief, for a price that does not grow with them: one read for a thousand. Never fails: what could
+    /// not be read whole is `Survey::Unknown`. It may show the cloud as it was a minute ago, so nothing may be decided on it.
+    async fn survey(&self, scope: &Scope) -> Survey;
 
     /// Calls made so far, for metrics.
     fn calls(&self) -> Calls;
@@ -262,7 +268,7 @@ pub struct Receipt {
 /// Calls made to Azure since start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Calls {
-    /// GETs.
+    /// GETs, and questions that go by POST.
     pub reads: u64,
     /// PUT, PATCH, POST.
     pub writes: u64,

@@ -220,7 +220,12 @@ fn left_to_others(urgency: Urgency) -> u32 {
 fn left(headers: &HeaderMap) -> Vec<(String, u32)> {
     let mut left = Vec::new();
     for (name, value) in headers {
-        let Some(name) = name.as_str().strip_prefix("x-ms-ratelimit-remaining-") else {
+        let name = match name.as_str() {
+            // Resource Graph's own way to say the same [DOC resource-graph/concepts/guidance-for-throttled-requests].
+            "x-ms-user-quota-remaining" => "x-ms-ratelimit-remaining-user-quota",
+            name => name,
+        };
+        let Some(name) = name.strip_prefix("x-ms-ratelimit-remaining-") else {
             continue;
         };
         let value = value.to_str().unwrap_or_default();

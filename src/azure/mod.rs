@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! look ─▶ operation (one poll) ─▶ scale_set (GET) ─▶ instances (paged list) ─▶ Observed
+//! survey ─▶ one question to Resource Graph for all sets of a place ─▶ a line a set
 //! act  ─▶ write (bodies ◀─ profile, difference) ─▶ azure_mgmt_compute ─▶ policies ─▶ transport ─▶ Azure ─▶ errors ─▶ Answer
 //! ```
 //!
@@ -25,6 +26,7 @@ mod profile;
 mod restart;
 mod scale_set;
 mod sessions;
+mod survey;
 pub mod tags;
 mod transport;
 mod wire;
@@ -52,7 +54,7 @@ use spotpool_core::units::{Seen, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::cloud::{Look, OperationRef, PoolRef, Receipt, Shape, Urgency};
+use crate::cloud::{Look, OperationRef, PoolRef, Receipt, Scope, Shape, Survey, Urgency};
 use operation::Progress;
 use policies::Tap;
 use transport::{Caller, Instead, Lane};
@@ -262,6 +264,17 @@ impl Session {
                     fact: error.to_string(),
                 }
             }
+        }
+    }
+
+    async fn survey(&self, scope: &Scope) -> Survey {
+        let at = self.now();
+        let whole = self.deadline.saturating_mul(PAGES_DEADLINES);
+        let pages = survey::ask(&self.transport, &self.endpoint, scope);
+        match tokio::time::timeout(whole, pages).await {
+            Ok(Ok(lines)) => Survey::Known { at, lines },
+            Ok(Err(error)) => Survey::Unknown(error.to_string()),
+            Err(_) => Survey::Unknown(format!("the survey took longer than {whole:?}")),
         }
     }
 }

@@ -85,7 +85,7 @@ pub(super) fn read_tags(resource: &Value) -> BTreeMap<String, String> {
 }
 
 /// A count, also when it is written as `3.0`.
-fn whole(value: &Value) -> Option<Count> {
+pub(super) fn whole(value: &Value) -> Option<Count> {
     let exact = value
         .as_u64()
         .and_then(|number| Count::try_from(number).ok());
@@ -106,7 +106,7 @@ pub(super) fn timestamp(text: &str) -> Option<Timestamp> {
     ))
 }
 
-fn provisioning(word: Option<&str>) -> Provisioning {
+pub(super) fn provisioning(word: Option<&str>) -> Provisioning {
     match word.unwrap_or_default().to_ascii_lowercase().as_str() {
         "succeeded" => Provisioning::Succeeded,
         "failed" => Provisioning::Failed,

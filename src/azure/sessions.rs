@@ -16,7 +16,7 @@ use super::transport::{Caller, Transport};
 use super::wire::{Network, Wire};
 use crate::cloud::{
     Account, Calls, Cloud, Identity, LoginError, Look, OperationRef, PoolRef, Receipt, Remaining,
-    Shape, Urgency,
+    Scope, Shape, Survey, Urgency,
 };
 
 /// Azure. One for the whole installation; cheap to share.
@@ -173,6 +173,10 @@ impl Cloud for Azure {
     ) -> Receipt {
         let session = self.session(&pool.identity);
         session.act(pool, shape, action, urgency).await
+    }
+
+    async fn survey(&self, scope: &Scope) -> Survey {
+        self.session(&scope.identity).survey(scope).await
     }
 
     fn calls(&self) -> Calls {

@@ -23,6 +23,7 @@ use super::Now;
 use super::arm_error::{ArmError, one_line};
 use super::budget::{Budget, Call, Heard, Permit};
 use super::login::Login;
+use super::survey;
 use super::wire::Wire;
 use crate::cloud::{Calls, LoginError, Remaining, Urgency};
 
@@ -210,7 +211,7 @@ impl Transport {
         )?;
 
         let mut under_way = self.admit(&method, url, urgency)?;
-        self.counted.one(&method);
+        self.counted.one(&method, url);
         let sent = (self.now)();
         let answer = tokio::time::timeout(self.deadline, self.wire.exchange(request)).await;
         let took_ms = ((self.now)() - sent).0;
@@ -436,9 +437,10 @@ struct Counted {
 }
 
 impl Counted {
-    fn one(&self, method: &Method) {
+    fn one(&self, method: &Method, url: &Url) {
         let counter = match *method {
             Method::GET | Method::HEAD => &self.reads,
+            _ if url.path() == survey::PATH => &self.reads,
             Method::DELETE => &self.deletes,
             _ => &self.writes,
         };

@@ -11,7 +11,9 @@ use spotpool_core::units::{Count, Etag, InstanceName, Priority, Seen, Timestamp,
 
 use crate::api::{FINALIZER, SpotPool};
 use crate::clock::Clock;
-use crate::cloud::{Calls, Cloud, Look, OperationRef, PoolRef, Receipt, Remaining, Shape, Urgency};
+use crate::cloud::{
+    Calls, Cloud, Look, OperationRef, PoolRef, Receipt, Remaining, Scope, Shape, Survey, Urgency,
+};
 
 use super::Settings;
 
@@ -263,6 +265,10 @@ impl Cloud for FakeCloud {
             request_id: "r-1".to_owned(),
             fact: String::new(),
         }
+    }
+
+    async fn survey(&self, _: &Scope) -> Survey {
+        Survey::Unknown("this cloud is never surveyed".to_owned())
     }
 
     fn calls(&self) -> Calls {

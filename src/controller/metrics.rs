@@ -63,6 +63,9 @@ pub struct Metrics {
     instances: Family<InstanceLabels, Gauge>,
     watch_errors: Counter,
     status_writes: Counter,
+    surveys: Family<ResultLabel, Counter>,
+    survey_wakes: Counter,
+    looks_spared: Counter,
     pools: Gauge,
 }
 
@@ -110,6 +113,21 @@ impl Metrics {
             "Statuses written",
             metrics.status_writes.clone(),
         );
+        registry.register(
+            "surveys",
+            "Surveys of the scale sets of a place, by whether they were whole",
+            metrics.surveys.clone(),
+        );
+        registry.register(
+            "survey_wakes",
+            "Pools at rest that were woken because a survey showed their scale set changed",
+            metrics.survey_wakes.clone(),
+        );
+        registry.register(
+            "looks_spared",
+            "Looks at pools at rest that a survey made needless",
+            metrics.looks_spared.clone(),
+        );
         registry.register("pools", "SpotPools watched", metrics.pools.clone());
         registry.register_collector(Box::new(Calls(cloud)));
         (metrics, registry)
@@ -144,6 +162,18 @@ impl Metrics {
     /// A status was written.
     pub fn status_written(&self) {
         self.status_writes.inc();
+    }
+
+    /// A survey has ended, and has woken so many pools.
+    pub fn surveyed(&self, known: bool, woken: usize) {
+        let result = if known { "ok" } else { "unknown" };
+        self.surveys.get_or_create(&ResultLabel { result }).inc();
+        self.survey_wakes.inc_by(woken as u64);
+    }
+
+    /// A look was left out.
+    pub fn look_spared(&self) {
+        self.looks_spared.inc();
     }
 
     /// So many pools are watched.
@@ -261,6 +291,8 @@ mod tests {
         metrics.reconciled(true, Duration::from_millis(30));
         metrics.acted("CreateInstances", "accepted");
         metrics.evicted(6);
+        metrics.surveyed(true, 2);
+        metrics.look_spared();
         let counts = Counts {
             spot: Tally {
                 running: 12,
@@ -285,6 +317,9 @@ mod tests {
             "spotpool_azure_held_back_total 0",
             "spotpool_azure_limit_remaining{subscription=\"sub\",limit=\"subscription-reads\"} 249",
             "spotpool_watch_errors_total 0",
+            "spotpool_surveys_total{result=\"ok\"} 1",
+            "spotpool_survey_wakes_total 2",
+            "spotpool_looks_spared_total 1",
             "spotpool_pools 0",
             "spotpool_instances{namespace=\"batch\",pool=\"render\",priority=\"spot\",state=\"running\"} 12",
         ] {

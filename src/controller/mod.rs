@@ -6,6 +6,7 @@
 //!                   ├ objects.rs (Secrets, ConfigMaps)
 //!                   ├ unreadable.rs (an object that cannot be parsed)                   └ words.rs, times.rs
 //!                   ├ accounts.rs, users.rs (ServiceAccounts as whom pools call Azure)
+//!                   ├ surveyor.rs, roster.rs (one survey instead of the looks of all pools at rest)
 //!                   └ pools.rs, restore.rs (memory by UID)        events.rs · metrics.rs · serve.rs
 //! ```
 //!
@@ -24,8 +25,10 @@ mod objects;
 mod pools;
 mod reconcile;
 mod restore;
+mod roster;
 mod serve;
 mod status;
+mod surveyor;
 mod times;
 mod turn;
 mod unreadable;
@@ -117,6 +120,7 @@ pub struct Context {
     pools: pools::Pools,
     accounts: ServiceAccounts,
     users: users::Users,
+    surveyor: surveyor::Surveyor,
     settings: Settings,
     ready: Arc<AtomicBool>,
 }
@@ -134,12 +138,14 @@ pub async fn run(
 ) -> Result<(), Error> {
     let shutdown = shutdown.boxed().shared();
     let (metrics, registry) = metrics::Metrics::new(cloud.clone());
+    let (surveyor, woken) = surveyor::Surveyor::new();
     let context = Arc::new(Context {
         kubernetes: kubernetes::Kubernetes::new(client.clone()),
         events: events::Publisher::new(client.clone(), clock.clone()),
         pools: pools::Pools::default(),
         accounts: ServiceAccounts::new(client.clone()),
         users: users::Users::default(),
+        surveyor,
         ready: Arc::new(AtomicBool::new(false)),
         cloud,
         clock,
@@ -167,7 +173,13 @@ pub async fn run(
         Some(namespace) => Api::namespaced(client, namespace),
         None => Api::all(client),
     };
+    let surveys = context.clone();
+    tasks.spawn(async move {
+        surveyor::run(surveys).await;
+        Ok(())
+    });
     let turns = watch::controller(api, &context, context.settings.concurrency)
+        .reconcile_on(woken)
         .graceful_shutdown_on(shutdown.clone())
         .run(reconcile::reconcile, reconcile::on_error, context.clone())
         .for_each(async |_| {});

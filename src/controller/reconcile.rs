@@ -57,6 +57,7 @@ async fn five_steps(pool: &SpotPool, context: &Context) -> Result<Next, Error> {
     if status::asks_anew(pool, &state.applied) {
         state.memory.reopen();
         state.objects = None;
+        context.surveyor.rises(&pool.uid().unwrap_or_default());
     }
 
     // 1. What is wanted.
@@ -73,6 +74,16 @@ async fn five_steps(pool: &SpotPool, context: &Context) -> Result<Next, Error> {
         Ok(resolved) => resolved,
         Err(unusable) => return say_unusable(pool, &unusable, &mut state, context).await,
     };
+    let uid = pool.uid().unwrap_or_default();
+    if context
+        .surveyor
+        .spares(&uid, &resolved.desired, clock.now())
+    {
+        context.metrics.look_spared();
+        let wait = duration(settings.pace.rest) + jitter(&uid, settings.pace.rest);
+        return Ok(Next::requeue(wait.max(SHORTEST_WAIT)));
+    }
+    context.surveyor.rises(&uid);
     // 2. What is there. 3. What to do about it.
     let mut turn = look_and_plan(&name, &resolved, &mut state, cloud, clock).await;
     // 4. Do it.
@@ -85,6 +96,7 @@ async fn five_steps(pool: &SpotPool, context: &Context) -> Result<Next, Error> {
         return let_go(pool, &resolved, false, context).await;
     }
     say(pool, &resolved, &turn, &mut state, context).await?;
+    context.surveyor.ended(pool, &resolved, &turn);
     Ok(next(pool, &resolved, &turn, context))
 }
 
@@ -311,7 +323,7 @@ fn jitter(uid: &str, rest: Millis) -> Duration {
     Duration::from_millis(hash % tenth)
 }
 
-fn duration(span: Millis) -> Duration {
+pub(super) fn duration(span: Millis) -> Duration {
     Duration::from_millis(u64::try_from(span.0).unwrap_or(0))
 }
 

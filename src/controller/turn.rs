@@ -4,14 +4,14 @@
 //! changed in place as soon as an answer is there, so that nothing is lost when saying it fails.
 
 use spotpool_core::planner::{
-    Action, Answer, Because, Blind, Plan, Refusal, Stage, Summary, closed_until, plan,
+    Action, Answer, Because, Blind, Health, Plan, Refusal, Stage, Summary, closed_until, plan,
     refused_note, remember,
 };
 use spotpool_core::units::{Millis, Timestamp};
 
 use crate::api::{EventReason, LastAction};
 use crate::clock::Clock;
-use crate::cloud::{Cloud, Receipt, Urgency};
+use crate::cloud::{Cloud, Line, Receipt, Urgency};
 
 use super::desired::Resolved;
 use super::events::Happening;
@@ -40,6 +40,8 @@ pub struct Turn {
     pub evicted: u64,
     /// When to look again.
     pub next: Timestamp,
+    /// When the look was made and what it showed, if from now on nothing but a change of what is wanted or of the set changes anything.
+    pub rest: Option<(Timestamp, Line)>,
 }
 
 /// Looks and decides.
@@ -51,23 +53,20 @@ pub async fn look_and_plan(
     clock: &Clock,
 ) -> Turn {
     let urgency = state.eager.unwrap_or(Urgency::Looking);
+    let began = clock.now();
     let look = cloud
         .look(&resolved.place, state.unfinished.as_ref(), urgency)
         .await;
     state.unfinished = look.unfinished;
     let before = state.memory.kept.evictions;
+    let now = clock.now();
     let Plan {
         action,
         notes,
         memory,
         summary,
         next,
-    } = plan(
-        &resolved.desired,
-        &look.observed,
-        &state.memory,
-        clock.now(),
-    );
+    } = plan(&resolved.desired, &look.observed, &state.memory, now);
     state.memory = memory;
     for note in &notes {
         tracing::info!(pool, reason = note.reason.as_str(), "{}", note.message);
@@ -83,7 +82,16 @@ pub async fn look_and_plan(
         asked: None,
         evicted: state.memory.kept.evictions.saturating_sub(before),
         next,
+        rest: None,
     };
+    // What waits for a time of its own, such as a clock in memory, is not at rest.
+    let timeless = turn.summary.health == Health::Enough
+        && turn.next == now + resolved.desired.pace.rest
+        && state.memory.kept.closed.iter().all(|one| one.until <= now);
+    let at_rest = matches!(turn.summary.stage, Stage::AtRest | Stage::Suspended { .. });
+    if at_rest && timeless && state.unfinished.is_none() {
+        turn.rest = Line::of(&look.observed).map(|line| (began, line));
+    }
     state.eager = urgency::after_look(&turn, state.eager);
     turn.tell_blindness(state);
     turn.log_wait(pool, state);

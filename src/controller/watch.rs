@@ -146,6 +146,7 @@ impl Roll {
         for (uid, namespace, name) in gone {
             self.context.pools.forget(&uid);
             self.context.users.gone(&uid);
+            self.context.surveyor.forget(&uid);
             self.context.metrics.forget(&namespace, &name);
         }
     }

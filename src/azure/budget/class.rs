@@ -99,7 +99,13 @@ impl Call {
             .iter()
             .position(|part| *part == "microsoft.compute");
         let tail = compute.map_or(&[][..], |at| &segments[at + 1..]);
-        let mut counts = arm(method, subscription.is_empty());
+        let mut counts = match segments.as_slice() {
+            // 15 questions in 5 seconds for each caller [DOC resource-graph/concepts/guidance-for-throttled-requests].
+            ["providers", "microsoft.resourcegraph", "resources"] => {
+                vec![(BucketId::Arm("user-quota"), rate(180, 15))]
+            }
+            _ => arm(method, subscription.is_empty()),
+        };
         counts.extend(match policy(method, tail) {
             Some(policy) => policy.counts(&segments, tail, &filter),
             None => vec![(BucketId::Resource("Other", path.clone()), UNLIMITED)],
@@ -289,9 +295,16 @@ mod tests {
         assert_eq!(
             names(&call(
                 "POST",
-                "/providers/Microsoft.ResourceGraph/resources"
+                "/providers/Microsoft.Management/managementGroups"
             )),
             ["tenant-writes", "OtherResource"]
+        );
+        assert_eq!(
+            names(&call(
+                "POST",
+                "/providers/Microsoft.ResourceGraph/resources"
+            )),
+            ["user-quota", "OtherResource"]
         );
         assert_eq!(
             names(&call("DELETE", "/subscriptions/s/resourceGroups/g")),

@@ -1,6 +1,6 @@
 //! The table of `docs/template.md`, held against the definition and against the bodies.
 
-use super::bodies::{created, everything, shape_of, specialised, uniform, windows};
+use super::bodies::{everything, shape_of, specialised, uniform, windows};
 use super::*;
 use crate::azure::document::{ROWS, in_full};
 use std::collections::BTreeSet;
