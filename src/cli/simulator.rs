@@ -62,6 +62,9 @@ pub struct SimulatorArgs {
     /// login host
     #[arg(long, value_name = "DIR")]
     tls_dir: Option<PathBuf>,
+    /// How far Resource Graph is behind, in simulated time; Azure documents up to a minute
+    #[arg(long, default_value = "10s", value_parser = millis, value_name = "TIME")]
+    graph_lag: u64,
     /// Count requests in the rate-limit headers without ever answering 429
     #[arg(long)]
     no_throttle: bool,
@@ -195,6 +198,7 @@ fn options(args: &SimulatorArgs) -> Options {
         subscription: args.subscription.clone(),
         location: args.location.clone(),
         page_size: args.page_size,
+        graph_lag: args.graph_lag,
         throttle: !args.no_throttle,
         log: args.log.clone(),
         tls: args.tls_dir.clone(),

@@ -5,7 +5,7 @@ use super::operations;
 use super::route::{Route, route};
 use super::state::State;
 use super::wire::{Call, Reply};
-use super::{batches, catalogue, ids, instances, members, scale_sets, summary};
+use super::{batches, catalogue, graph, ids, instances, members, scale_sets, summary};
 
 /// One request with what its handlers need.
 pub struct Exchange<'a> {
@@ -23,6 +23,8 @@ pub fn answer(state: &mut State, call: &Call) -> Reply {
     match call.method.as_str() {
         "GET" | "HEAD" => state.calls.reads += 1,
         "DELETE" => state.calls.deletes += 1,
+        // A question changes nothing, whatever its method.
+        _ if matches!(route(&call.segments), Some((_, Route::Graph))) => state.calls.reads += 1,
         _ => state.calls.writes += 1,
     }
     let request_id = state.request_id();
@@ -61,12 +63,15 @@ impl Exchange<'_> {
         }
         self.known()?;
         self.versioned()?;
+        let (now, speed) = (self.state.region.now(), self.state.clock.speed());
+        let here = |millis: u64| ((millis as f64 / 1000.0 / speed).ceil() as u64).max(1);
+        if route == Route::Graph && self.call.method == "POST" {
+            return graph::answer(self, here);
+        }
         if !subscription.eq_ignore_ascii_case(&self.state.subscription) {
             let message = format!("The subscription '{subscription}' could not be found.");
             return Err(Reply::gateway(404, "SubscriptionNotFound", &message));
         }
-        let (now, speed) = (self.state.region.now(), self.state.clock.speed());
-        let here = |millis: u64| ((millis as f64 / 1000.0 / speed).ceil() as u64).max(1);
         let admission = self
             .state
             .limits
@@ -261,7 +266,8 @@ fn group_of(route: &Route) -> Option<&str> {
         | Route::Machine { group, .. }
         | Route::MachineView { group, .. }
         | Route::MachineAction { group, .. } => Some(group),
-        Route::Subscription
+        Route::Graph
+        | Route::Subscription
         | Route::Skus
         | Route::Usages { .. }
         | Route::Operation { .. }

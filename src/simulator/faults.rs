@@ -1,5 +1,6 @@
 //! Bad days on order: rules that make chosen requests fail, hang, lose their answer, or read a false capacity.
 
+use super::documents;
 use super::wire::{Call, Reply};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -55,6 +56,12 @@ pub struct Rule {
     /// Scale sets in the answer read this capacity.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub capacity_reads_as: Option<u32>,
+    /// Laid over the answer's body: objects merge, all else replaces.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answer_reads: Option<Value>,
+    /// Only so many bytes of the answer's body are sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cut_after: Option<usize>,
 }
 
 const fn once() -> u64 {
@@ -94,6 +101,10 @@ impl Rule {
         if let (Some(capacity), Some(body)) = (self.capacity_reads_as, &mut reply.body) {
             lie(body, capacity);
         }
+        if let (Some(patch), Some(body)) = (&self.answer_reads, &mut reply.body) {
+            documents::merge(body, patch);
+        }
+        reply.cut = self.cut_after;
     }
 
     /// How long an answer that never comes is awaited.
@@ -113,6 +124,10 @@ fn lie(body: &mut Value, capacity: u32) {
     if let Some(items) = body.get_mut("value").and_then(Value::as_array_mut) {
         for item in items {
             lie(item, capacity);
+        }
+    } else if let Some(rows) = body.get_mut("data").and_then(Value::as_array_mut) {
+        for row in rows {
+            row["capacity"] = capacity.into();
         }
     } else if let Some(read) = body.pointer_mut("/sku/capacity") {
         *read = capacity.into();

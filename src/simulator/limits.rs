@@ -26,8 +26,11 @@ pub struct Limits {
 /// What a batch takes one token of for each machine; how fast it fills is not told, a third a minute like all others.
 const BATCHED: (&str, Rate) = ("VMScaleSetBatchedVMRequests", (2_000.0, 6_000.0));
 
+/// Resource Graph's: 15 questions in 5 seconds [DOC resource-graph/concepts/guidance-for-throttled-requests].
+const QUESTIONS: (&str, Rate) = ("ResourceGraph", (180.0, 15.0));
+
 /// All limits by name: ARM's, then Compute's.
-const NAMES: [&str; 16] = [
+const NAMES: [&str; 17] = [
     "reads",
     "writes",
     "deletes",
@@ -44,6 +47,7 @@ const NAMES: [&str; 16] = [
     "DeleteVM",
     "UpdateVM",
     BATCHED.0,
+    QUESTIONS.0,
 ];
 
 /// Compute's policy for a request: its name, and the rates of the resource and of the subscription.
@@ -158,6 +162,11 @@ impl Limits {
         }
         bucket.tokens -= count;
         Ok(bucket.tokens as u64)
+    }
+
+    /// Takes the token of a question to Resource Graph: what is left, or how many milliseconds to wait.
+    pub(super) fn question(&mut self, now: u64) -> Result<u64, u64> {
+        self.take(QUESTIONS.0.to_owned(), QUESTIONS.1, 1.0, now)
     }
 
     /// Takes a request's tokens: the headers that say what is left, or the refusal. `here` turns the world's

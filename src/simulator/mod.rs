@@ -2,8 +2,8 @@
 //! for what happens to it and a page to watch it.
 //!
 //! ```text
-//! HTTP ──▶ faults ──▶ arm ──▶ {scale_sets, instances, members, batches, …} ──▶ world
-//!  └─────▶ control ──────────────────────────────────────────────────────────▶ world
+//! HTTP ──▶ faults ──▶ arm ──▶ {scale_sets, instances, members, batches, graph, …} ──▶ world
+//!  └─────▶ control ────────────────────────────────────────────────────────────────▶ world
 //! ```
 //!
 //! It is a simulation and says so; what it does rests on recorded traffic and documentation. It speaks with everybody who
@@ -17,6 +17,7 @@ mod connection;
 pub mod control;
 mod documents;
 pub mod faults;
+mod graph;
 mod ids;
 mod instances;
 mod limits;
@@ -78,6 +79,8 @@ pub struct Options {
     pub location: String,
     /// Items on a page of a list.
     pub page_size: usize,
+    /// How far Resource Graph is behind, in milliseconds of the world's time.
+    pub graph_lag: u64,
     /// Whether exhausted request limits refuse with 429.
     pub throttle: bool,
     /// Where the request log goes, if anywhere.
@@ -96,6 +99,7 @@ impl Default for Options {
             subscription: "11111111-1111-1111-1111-111111111111".to_owned(),
             location: "eastus".to_owned(),
             page_size: 200,
+            graph_lag: 10_000,
             throttle: true,
             log: None,
             tls: None,
@@ -134,6 +138,7 @@ impl Simulator {
             missing_groups: Vec::new(),
             sets: BTreeMap::new(),
             operations: BTreeMap::new(),
+            graph: graph::Graph::behind(options.graph_lag),
             limits: limits::Limits::default(),
             faults: Faults::default(),
             log: log::Log::to_file(file),
@@ -324,8 +329,15 @@ fn rendered(reply: Reply) -> Response {
         &headers,
         reply
             .body
-            .map_or_else(Body::empty, |b| b.to_string().into()),
+            .map_or_else(Body::empty, |body| cut(body.to_string(), reply.cut).into()),
     )
+}
+
+fn cut(mut text: String, after: Option<usize>) -> String {
+    if let Some(after) = after {
+        text.truncate(text.floor_char_boundary(after));
+    }
+    text
 }
 
 fn plain(status: u16, sentence: &str) -> Response {

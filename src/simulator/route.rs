@@ -4,6 +4,8 @@
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the fields are the path's own segments")]
 pub enum Route {
+    /// Resource Graph, which belongs to no subscription.
+    Graph,
     Subscription,
     ResourceGroup {
         group: String,
@@ -77,6 +79,9 @@ pub fn route(segments: &[String]) -> Option<(String, Route)> {
     let lower: Vec<String> = segments.iter().map(|s| s.to_lowercase()).collect();
     let lower: Vec<&str> = lower.iter().map(String::as_str).collect();
     let at = |i: usize| segments.get(i).cloned().unwrap_or_default();
+    if lower == ["providers", "microsoft.resourcegraph", "resources"] {
+        return Some((String::new(), Route::Graph));
+    }
     let ["subscriptions", _, rest @ ..] = lower.as_slice() else {
         return None;
     };

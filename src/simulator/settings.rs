@@ -74,6 +74,9 @@ pub struct Settings {
     pub eviction_notice: Option<Seconds>,
     pub simulated_eviction_notice: Option<Seconds>,
     pub page_size: Option<usize>,
+    /// Seconds that Resource Graph is behind, up to 600.
+    pub graph_lag: Option<f64>,
+    pub graph_page_size: Option<usize>,
     pub throttle: Option<bool>,
     pub missing_resource_groups: Option<Vec<String>>,
 }
@@ -194,6 +197,10 @@ impl Settings {
     pub fn apply(&self, state: &mut State) -> Result<(), String> {
         self.apply_to(state.region.options_mut())?;
         state.page_size = self.page_size.unwrap_or(state.page_size);
+        if let Some(seconds) = self.graph_lag {
+            state.graph.lag = (seconds.clamp(0.0, 600.0) * 1000.0) as u64;
+        }
+        state.graph.page = self.graph_page_size.unwrap_or(state.graph.page);
         state.throttle = self.throttle.unwrap_or(state.throttle);
         if let Some(groups) = &self.missing_resource_groups {
             state.missing_groups = groups.iter().map(|g| g.to_lowercase()).collect();
@@ -238,6 +245,8 @@ pub fn shown(state: &State) -> Value {
         "evictionNotice": span(o.eviction_notice),
         "simulatedEvictionNotice": span(o.simulated_eviction_notice),
         "pageSize": state.page_size,
+        "graphLag": state.graph.lag as f64 / 1000.0,
+        "graphPageSize": state.graph.page,
         "throttle": state.throttle,
         "missingResourceGroups": state.missing_groups,
         "speed": state.clock.speed(),

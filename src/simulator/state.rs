@@ -3,6 +3,7 @@
 
 use super::clock::Clock;
 use super::faults::Faults;
+use super::graph::Graph;
 use super::ids;
 use super::limits::Limits;
 use super::log::Log;
@@ -176,6 +177,8 @@ pub struct State {
     pub sets: BTreeMap<SetKey, SetRecord>,
     /// Operation GUID → the world's number.
     pub operations: BTreeMap<String, u64>,
+    /// Resource Graph's copy of the world.
+    pub graph: Graph,
     /// Token buckets.
     pub limits: Limits,
     /// Rules.
@@ -213,6 +216,7 @@ impl State {
             record.follow(set, now, |number| ids::guid(seed, &format!("vm/{number}")));
             record.sample(set, now);
         }
+        self.graph.follow(sets, now);
     }
 
     /// The next request's id, which is also the id of the operation it starts [REC cap 1].

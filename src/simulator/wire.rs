@@ -145,6 +145,8 @@ pub struct Reply {
     pub headers: Vec<(String, String)>,
     /// `None` is an empty body.
     pub body: Option<Value>,
+    /// So many bytes of the body are sent, and no more.
+    pub cut: Option<usize>,
 }
 
 impl Reply {
@@ -155,6 +157,7 @@ impl Reply {
             status,
             headers: Vec::new(),
             body: Some(body),
+            cut: None,
         }
     }
 
@@ -165,6 +168,7 @@ impl Reply {
             status,
             headers: Vec::new(),
             body: None,
+            cut: None,
         }
     }
 
