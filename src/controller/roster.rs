@@ -118,8 +118,8 @@ impl<P: Clone> Roster<P> {
         wake
     }
 
-    /// Whether a pool's look may be left out: nothing is wanted that was not wanted then, and a whole survey, younger than its look and
-    /// not older than three intervals, shows its set as that look left it.
+    /// Whether a pool's look may be left out: nothing is wanted that was not wanted then, and a whole survey, not older than three
+    /// intervals, shows its set as that look left it.
     pub fn spares(&self, uid: &str, desired: &Desired, now: Timestamp) -> bool {
         let Some(rest) = self.pools.get(uid).and_then(|entry| entry.rest.as_ref()) else {
             return false;
@@ -128,10 +128,7 @@ impl<P: Clone> Roster<P> {
             return false;
         };
         let longest = Millis(desired.pace.rest.0.saturating_mul(INTERVALS));
-        rest.desired == *desired
-            && *at >= rest.looked
-            && *at + longest >= now
-            && lines.get(&rest.set) == Some(&rest.line)
+        rest.desired == *desired && *at + longest >= now && lines.get(&rest.set) == Some(&rest.line)
     }
 }
 
@@ -249,11 +246,6 @@ mod tests {
         assert!(
             !spares(&|roster| roster.rises("uid"), later(30)),
             "it moves"
-        );
-        let looked = |roster: &mut Roster<_>| roster.rests("uid", "render", rest(later(15)));
-        assert!(
-            !spares(&looked, later(30)),
-            "the survey is older than the look"
         );
         let mut roster = resting();
         roster.hear(&here(), shows(Some(LINE), later(10)), later(10));

@@ -290,6 +290,8 @@ async fn a_capacity_that_reads_zero_deletes_nothing_and_is_reported() -> Result<
     );
     let rule = json!({"method": "GET", "pathContains": "virtualMachineScaleSets/render", "capacityReadsAs": 0, "times": 1_000_000});
     machine.azure.control("faults", &rule).await?;
+    let survey = json!({"pathContains": "ResourceGraph", "capacityReadsAs": 0, "times": 1_000_000});
+    machine.azure.control("faults", &survey).await?;
     let looked = std::time::Instant::now();
     loop {
         let events = machine

@@ -16,5 +16,6 @@ mod logins;
 mod pool;
 mod prepare_test;
 mod references;
+mod survey;
 mod throttling;
 mod validation;

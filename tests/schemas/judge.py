@@ -14,8 +14,9 @@ BARE_ERROR = {"$ref": "#/definitions/ApiError"}
 STATUS = {"$ref": "#/definitions/OperationStatus"}
 
 # What belongs to other descriptions than those of the folder: Microsoft.Compute/skus has a version of its own (2021-07-01), subscriptions and
-# resource groups belong to Microsoft.Resources. Such messages are counted apart and not called valid.
+# resource groups belong to Microsoft.Resources, and Resource Graph is not in the compute description at all. Such messages are counted apart and not called valid.
 ELSEWHERE = {
+    "question to Resource Graph": re.compile("/providers/Microsoft.ResourceGraph/resources", re.IGNORECASE),
     "list of VM sizes": re.compile("/subscriptions/[^/]+/providers/Microsoft.Compute/skus", re.IGNORECASE),
     "resource group": re.compile("/subscriptions/[^/]+/resourceGroups/[^/]+", re.IGNORECASE),
     "subscription": re.compile("/subscriptions/[^/]+", re.IGNORECASE),
