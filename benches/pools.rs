@@ -1,4 +1,5 @@
-//! What a hundred pools cost at rest, and how soon an eviction is answered: the real controller on a real control plane, with Azure simulated.
+//! What pools cost at rest, ten of them and a thousand, and how soon an eviction is answered: the real controller on a real control plane,
+//! with Azure simulated.
 //!
 //! Azure's time runs ten times faster, and the controller is given a tenth of its default times, so that all figures in
 //! simulated seconds are those of the defaults. `SPOTPOOL_BENCH_JSON=FILE` writes the figures for machines.
@@ -15,10 +16,14 @@ use harness::{Result, error};
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
-const POOLS: usize = 100;
-const SPOT: usize = 3;
+/// Pools in one subscription and location; those of the last are evicted.
+const SIZES: [usize; 2] = [10, 1_000];
+const EVICTIONS: usize = 100;
+const SPOT: usize = 1;
 const SPEED: f64 = 10.0;
 const REST: Duration = Duration::from_secs(60);
+/// How long a thousand scale sets may take to be created and to come to rest.
+const CREATION: Duration = Duration::from_secs(1_200);
 
 fn main() -> ExitCode {
     // `cargo bench` passes flags that are criterion's.
@@ -39,6 +44,24 @@ fn main() -> ExitCode {
 }
 
 async fn measure() -> Result<()> {
+    let (mut rests, mut answers) = (Vec::new(), Vec::new());
+    for pools in SIZES {
+        let machine = resting(pools).await?;
+        eprintln!(
+            "{pools} pools: {} simulated minutes of rest ...",
+            REST.as_secs_f64() * SPEED / 60.0
+        );
+        rests.push((pools, at_rest(&machine).await?));
+        if pools >= EVICTIONS {
+            eprintln!("{EVICTIONS} evictions ...");
+            answers = evictions(&machine, pools).await?;
+        }
+    }
+    report(&rests, &answers)
+}
+
+/// A machine with so many pools, all of them at rest.
+async fn resting(pools: usize) -> Result<Machine> {
     let settings = Settings {
         speed: SPEED,
         look_every: "3s",
@@ -48,39 +71,42 @@ async fn measure() -> Result<()> {
         ..Settings::default()
     };
     let machine = Machine::start(settings).await?;
-    eprintln!("creating {POOLS} pools of {SPOT} Spot instances ...");
-    // Only while they are created: a hundred at once is not what is measured.
-    machine
-        .azure
-        .control("world", &json!({"throttle": false}))
-        .await?;
-    for n in 0..POOLS {
-        machine
-            .apply(&manifest(&name(n), u32::try_from(SPOT)?, 0))
-            .await?;
-    }
-    all_run(&machine).await?;
-    tokio::time::sleep(Duration::from_secs(15)).await;
-    machine
-        .azure
-        .control("world", &json!({"throttle": true}))
-        .await?;
+    eprintln!("creating {pools} pools of {SPOT} Spot instance ...");
+    // Only while they are created: so many at once is not what is measured.
+    let throttle = |on: bool| json!({"throttle": on});
+    machine.azure.control("world", &throttle(false)).await?;
+    let quota = json!({"name": "lowPriorityCores", "limit": 100_000});
+    machine.azure.control("quota", &quota).await?;
+    let items: Vec<Value> = (0..pools)
+        .map(|n| manifest(&name(n), SPOT as u32, 0))
+        .collect();
+    let all = json!({"apiVersion": "v1", "kind": "List", "items": items});
+    machine.apply(&all).await?;
+    all_run(&machine, pools).await?;
+    quiet(&machine, pools).await?;
+    machine.azure.control("world", &throttle(true)).await?;
+    Ok(machine)
+}
 
-    eprintln!(
-        "{} simulated minutes of rest ...",
-        REST.as_secs_f64() * SPEED / 60.0
-    );
-    let rest = at_rest(&machine).await?;
-    eprintln!("{POOLS} evictions ...");
-    let answers = evictions(&machine).await?;
-    report(&rest, &answers)
+/// Waits until no look is made for three intervals.
+async fn quiet(machine: &Machine, pools: usize) -> Result<()> {
+    let started = Instant::now();
+    while started.elapsed() < CREATION {
+        let before = calls(machine).await?.0;
+        tokio::time::sleep(Duration::from_secs(9)).await;
+        // Three surveys and one more, of as many pages as a thousand rows need.
+        if calls(machine).await?.0 - before <= 4 * pools.div_ceil(1_000) as u64 {
+            return Ok(());
+        }
+    }
+    Err(error(format!("{pools} pools do not come to rest")))
 }
 
 fn name(n: usize) -> String {
-    format!("pool-{n:03}")
+    format!("pool-{n:04}")
 }
 
-async fn all_run(machine: &Machine) -> Result<()> {
+async fn all_run(machine: &Machine, pools: usize) -> Result<()> {
     let started = Instant::now();
     loop {
         let state = machine.azure.state().await?;
@@ -92,15 +118,15 @@ async fn all_run(machine: &Machine) -> Result<()> {
                 && set["provisioningState"] == "Succeeded"
         };
         let done = sets.iter().filter(whole).count();
-        if done == POOLS {
+        if done == pools {
             return Ok(());
         }
-        if started.elapsed() > Duration::from_secs(180) {
+        if started.elapsed() > CREATION {
             return Err(error(format!(
-                "only {done} of {POOLS} pools are whole after three minutes"
+                "only {done} of {pools} pools are whole after {CREATION:?}"
             )));
         }
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        tokio::time::sleep(Duration::from_secs(2)).await;
     }
 }
 
@@ -185,7 +211,7 @@ struct Answered {
     ours: f64,
 }
 
-async fn evictions(machine: &Machine) -> Result<Vec<Answered>> {
+async fn evictions(machine: &Machine, pools: usize) -> Result<Vec<Answered>> {
     let mut record = Record {
         since: machine.azure.state().await?["events"]
             .as_array()
@@ -193,24 +219,24 @@ async fn evictions(machine: &Machine) -> Result<Vec<Answered>> {
             .unwrap_or(0),
         ..Record::default()
     };
-    for n in 0..POOLS {
+    for n in 0..EVICTIONS {
         machine.azure.evict(&name(n), 1).await?;
         // Not a whole part of the interval between looks, so that evictions fall on all moments of it.
         tokio::time::sleep(Duration::from_millis(773)).await;
         record.read(machine).await?;
     }
     let started = Instant::now();
-    while record.answered().len() < POOLS {
+    while record.answered().len() < EVICTIONS {
         if started.elapsed() > Duration::from_secs(60) {
             return Err(error(format!(
-                "only {} of {POOLS} evictions were answered",
+                "only {} of {EVICTIONS} evictions were answered",
                 record.answered().len()
             )));
         }
         tokio::time::sleep(Duration::from_millis(300)).await;
         record.read(machine).await?;
     }
-    all_run(machine).await?;
+    all_run(machine, pools).await?;
     Ok(record.answered())
 }
 
@@ -267,10 +293,23 @@ fn percentile(values: impl Iterator<Item = f64>, percent: usize) -> f64 {
     sorted.get(rank - 1).copied().unwrap_or(0.0)
 }
 
-fn report(rest: &Rest, answers: &[Answered]) -> Result<()> {
+fn report(rests: &[(usize, Rest)], answers: &[Answered]) -> Result<()> {
     let minutes = REST.as_secs_f64() * SPEED / 60.0;
-    let per_pool = |calls: u64| calls as f64 / POOLS as f64;
-    let an_hour = per_pool(rest.reads) * 60.0 / minutes;
+    let a_minute = |rest: &Rest| rest.reads as f64 / minutes;
+    for (pools, rest) in rests {
+        println!("{pools} pools at rest, {minutes:.0} simulated minutes");
+        println!("  Azure reads a minute, of all   {:>8.2}", a_minute(rest));
+        println!("  Azure writes                   {:>8}", rest.writes);
+        println!("  answers 429                    {:>8}", rest.throttled);
+        println!(
+            "  controller, CPU                {:>8.2} s",
+            rest.cpu_seconds
+        );
+        println!(
+            "  controller, resident memory    {:>8.1} MiB (peak {:.1} MiB)",
+            rest.resident_mib, rest.peak_mib
+        );
+    }
     let both = |of: fn(&Answered) -> f64| {
         (
             percentile(answers.iter().map(of), 50),
@@ -282,51 +321,41 @@ fn report(rest: &Rest, answers: &[Answered]) -> Result<()> {
         both(|one| one.ours),
         both(|one| one.azure + one.ours),
     );
-    println!("{POOLS} pools at rest, {minutes:.0} simulated minutes");
     println!(
-        "  Azure reads a pool             {:>8.1}   ({an_hour:.0} an hour)",
-        per_pool(rest.reads)
-    );
-    println!(
-        "  Azure writes a pool            {:>8.1}",
-        per_pool(rest.writes)
-    );
-    println!("  answers 429                    {:>8}", rest.throttled);
-    println!(
-        "  controller, CPU                {:>8.2} s  ({:.2} ms a look)",
-        rest.cpu_seconds,
-        rest.cpu_seconds * 1000.0 / (rest.reads as f64 / 2.0)
-    );
-    println!(
-        "  controller, resident memory    {:>8.1} MiB (peak {:.1} MiB)",
-        rest.resident_mib, rest.peak_mib
-    );
-    println!(
-        "{} evictions, one in each pool, simulated seconds            p50      p99",
+        "{} evictions, one in each of so many pools, simulated seconds p50      p99",
         answers.len()
     );
-    println!(
-        "  Azure: notice, deletion, capacity falls             {:>8.1} {:>8.1}",
-        azure.0, azure.1
-    );
-    println!(
-        "  spotpool: from then to the request for another      {:>8.1} {:>8.1}",
-        ours.0, ours.1
-    );
-    println!(
-        "  both                                                {:>8.1} {:>8.1}",
-        whole.0, whole.1
-    );
+    for (what, (half, most)) in [
+        ("Azure: notice, deletion, capacity falls", azure),
+        ("spotpool: from then to the request for another", ours),
+        ("both", whole),
+    ] {
+        println!("  {what:<50}  {half:>8.1} {most:>8.1}");
+    }
     if let Some(file) = std::env::var_os("SPOTPOOL_BENCH_JSON") {
+        let at_rest: Vec<Value> = rests.iter().map(|(pools, rest)| json!({
+            "pools": pools, "simulatedMinutes": minutes, "readsAMinute": a_minute(rest), "writes": rest.writes, "throttled": rest.throttled,
+            "cpuSeconds": rest.cpu_seconds, "residentMiB": rest.resident_mib, "peakMiB": rest.peak_mib,
+        })).collect();
         let figures = json!({
-            "pools": POOLS, "simulatedMinutes": minutes, "readsPerPool": per_pool(rest.reads), "readsPerPoolHour": an_hour, "writesPerPool": per_pool(rest.writes),
-            "throttled": rest.throttled, "cpuSeconds": rest.cpu_seconds, "residentMiB": rest.resident_mib, "peakMiB": rest.peak_mib,
-            "evictions": answers.len(), "azureSeconds": {"p50": azure.0, "p99": azure.1}, "spotpoolSeconds": {"p50": ours.0, "p99": ours.1}, "bothSeconds": {"p50": whole.0, "p99": whole.1},
+            "atRest": at_rest, "evictions": answers.len(), "azureSeconds": {"p50": azure.0, "p99": azure.1},
+            "spotpoolSeconds": {"p50": ours.0, "p99": ours.1}, "bothSeconds": {"p50": whole.0, "p99": whole.1},
         });
         std::fs::write(file, format!("{figures:#}\n"))?;
     }
-    if rest.writes > 0 {
-        return Err(error(format!("{} writes by pools at rest", rest.writes)));
+    if let Some((pools, rest)) = rests.iter().find(|(_, rest)| rest.writes > 0) {
+        return Err(error(format!(
+            "{} writes by {pools} pools at rest",
+            rest.writes
+        )));
+    }
+    if let [(few, first), .., (many, last)] = rests {
+        let (first, last) = (a_minute(first), a_minute(last));
+        if (last - first).abs() > first / 10.0 {
+            return Err(error(format!(
+                "{many} pools cost {last:.2} reads a minute, {few} pools {first:.2}: more than a tenth apart"
+            )));
+        }
     }
     Ok(())
 }
