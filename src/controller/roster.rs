@@ -186,6 +186,7 @@ mod tests {
         Scope {
             subscription: "s".into(),
             location: "eastus".into(),
+            identity: crate::cloud::Identity::Operator,
         }
     }
 

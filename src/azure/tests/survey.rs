@@ -70,6 +70,7 @@ async fn a_location_that_is_none_is_not_put_into_a_question() {
     let scope = Scope {
         subscription: "sub".into(),
         location: "eastus' or 1 == 1".into(),
+        identity: Identity::default(),
     };
     let survey = azure(&server, &Hands::new()).survey(&scope).await;
     assert!(matches!(survey, Survey::Unknown(_)), "{survey:?}");
