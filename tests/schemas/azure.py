@@ -21,6 +21,16 @@ OPEN_ENUMERATIONS = {
     "VirtualMachineSizeTypes",
 }
 
+# What Compute says of a Uniform instance although the swagger does not know it (recorded: azure-cli, test_vmss_simulate_eviction.yaml).
+RECORDED_OF_INSTANCES = {
+    "priority": {"type": "string", "enum": ["Regular", "Low", "Spot"]},
+    "evictionPolicy": {"type": "string", "enum": ["Deallocate", "Delete"]},
+    "billingProfile": {"$ref": "#/definitions/BillingProfile"},
+}
+
+# Bodies that the swagger in the folder requires and Microsoft's own client may leave out.
+OPTIONAL_BODIES = {"VirtualMachineScaleSetVMs_Reimage"}
+
 # What the swagger has no path for although Compute answers there: the addresses that it hands out for long-running operations. Their form is
 # in Azure's Resource Provider Contract, async-api-reference.md.
 OPERATION_STATUS = {
@@ -52,6 +62,7 @@ class Operation:
         self.query = {p["name"]: p for p in parameters if p["in"] == "query"}
         self.headers = {p["name"].lower() for p in parameters if p["in"] == "header"}
         self.body = next((p for p in parameters if p["in"] == "body"), None)
+        self.needs_body = bool(self.body and self.body["required"]) and self.name not in OPTIONAL_BODIES
 
 
 class Azure:
@@ -60,6 +71,7 @@ class Azure:
     def __init__(self, folder):
         swagger = json.loads((Path(folder) / SWAGGER).read_text())
         self.templates = json.loads((Path(folder) / TEMPLATES).read_text())
+        swagger["definitions"]["VirtualMachineScaleSetVM"]["properties"]["properties"]["properties"].update(RECORDED_OF_INSTANCES)
         definitions = {**swagger["definitions"], "OperationStatus": OPERATION_STATUS}
         self.definitions = {side: {name: strict(schema, side) for name, schema in definitions.items()} for side in ("sent", "given")}
         self.validators = {}

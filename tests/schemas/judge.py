@@ -76,7 +76,7 @@ class Judge:
                 yield f"header {name}", "is not a parameter of this operation"
         body = request["body"]
         if body is None:
-            if operation.body and operation.body["required"]:
+            if operation.needs_body:
                 yield "request body", "is missing"
         elif operation.body is None:
             yield "request body", "is not expected"

@@ -64,6 +64,21 @@ def machines():
     return record("GET", filtered, 200, {"value": [machine], "nextLink": f"{filtered}&$skiptoken=a%2Fb"})
 
 
+def numbered():
+    # As recorded: a Uniform instance, the same test.
+    properties = {"latestModelApplied": True, "modelDefinitionApplied": "VirtualMachineScaleSet", "provisioningState": "Succeeded",
+                  "priority": "Spot", "evictionPolicy": "Delete", "billingProfile": {"maxPrice": -1.0}}
+    instance = {"name": "x_3", "instanceId": "3", "location": "eastus", "sku": {"name": "Standard_D2s_v3", "tier": "Standard"}, "properties": properties}
+    return record("GET", f"{COMPUTE}/virtualMachineScaleSets/x/virtualMachines?api-version=2024-07-01", 200, {"value": [instance]})
+
+
+def throttled():
+    # As documented: troubleshooting-throttling-errors.md.
+    details = [{"code": "TooManyRequests", "target": "HighCostGet30Min", "message": "{}"}]
+    answer = {"code": "OperationNotAllowed", "message": "The server rejected the request because too many requests have been received.", "details": details}
+    return record("GET", f"{COMPUTE}/virtualMachineScaleSets/x?api-version=2024-07-01", 429, answer)
+
+
 def next_page():
     page = machines()
     page["request"]["url"] = page["response"]["body"].pop("nextLink")
@@ -129,17 +144,21 @@ CORRUPTIONS = [
     ("answer 202", create, put(202, "response", "statusCode")),
     ("answer 202 body", delete_instances, put({}, *GIVEN)),
     ("answer 200 body /value/*/properties/priority", machines, put("Sport", *GIVEN, "value", 0, "properties", "priority")),
+    ("answer 200 body /value/*/properties/evicted", numbered, put(True, *GIVEN, "value", 0, "properties", "evicted")),
+    ("answer 200 body /value/*/properties/evictionPolicy", numbered, put("Stop", *GIVEN, "value", 0, "properties", "evictionPolicy")),
     ("answer 200 body /value", machines, put(None, *GIVEN, "value")),
     ("answer 200 body", machines, put([], *GIVEN)),
     ("answer 200 body /statuses/*/level", view, put("Fine", *GIVEN, "statuses", 0, "level")),
     ("answer 409 body /code", refused, put({"code": "x", "message": "y"}, *GIVEN)),
+    ("answer 503 body /code", throttled, put(503, "response", "statusCode")),
+    ("answer 429 body /wait", throttled, put(1, *GIVEN, "wait")),
     ("answer 409 body /error/kind", refused, put("x", *GIVEN, "error", "kind")),
 ]
 
 
 class Judged(unittest.TestCase):
     def test_examples_and_recorded_answers_are_valid(self):
-        for make in (create, lambda: example("PriorityMix"), refused, view, machines, delete_instances):
+        for make in (create, lambda: example("PriorityMix"), refused, view, machines, numbered, throttled, delete_instances):
             self.assertEqual(problems(make()), [], make)
         self.assertEqual(problems(create(), poll(), poll("Succeeded", endTime="2024-08-26T08:36:38.3894511+00:00")), [])
         self.assertEqual(problems(machines(), next_page()), [])
