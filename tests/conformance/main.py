@@ -17,7 +17,7 @@ from sdk import API_VERSION, VERSION, Sdk
 from simulator import Simulator
 from tally import Tally
 
-# So many times as fast as Azure; what is said to be seen on the way is seen for a fifth of a second.
+# So many times as fast as Azure.
 SPEED = 200
 PARTS = [
     ("create", creating.check),
@@ -47,7 +47,7 @@ def kind(command, logs, mode, policy):
     tally = Tally()
     with Simulator(command, logs / f"{mode}-{policy}.jsonl".lower(), SPEED) as simulator:
         sdk = Sdk(simulator.address)
-        simulator.control("world", {"capacityFalls": "late", "lags": [20], "operation": 40, "simulatedEvictionNotice": [90, 120]})
+        simulator.control("world", {"capacityFalls": "late", "lags": [20], "operation": 20, "simulatedEvictionNotice": [160, 200]})
         for name, check in PARTS:
             pool = Pool(sdk, simulator, mode, policy, f"{name}-{mode}".lower())
             guarded(tally, f"{mode}, {policy}: {name}", lambda: check(tally, pool))

@@ -5,6 +5,7 @@ import re
 import subprocess
 import time
 import urllib.request
+from contextlib import contextmanager
 
 
 class Simulator:
@@ -39,6 +40,13 @@ class Simulator:
 
     def evict(self, *names):
         return self.control("evict", {"instances": list(names)})["evicted"]
+
+    @contextmanager
+    def slow(self):
+        """What begins inside takes four minutes of its time: long enough to be seen on its way, also on a busy machine."""
+        self.control("world", {"operation": 240, "deletion": 240})
+        yield
+        self.control("world", {"operation": 20, "deletion": [20, 45]})
 
     def rest(self):
         """Waits until nothing is under way in any scale set."""

@@ -3,7 +3,8 @@
 
 def check(tally, pool):
     tally.refused("an absent scale set is not found", pool.get, 404, "ResourceNotFound", "Microsoft.Compute/virtualMachineScaleSets/")
-    poller = pool.put(pool.model(6, base=2), **pool.sdk.if_new())
+    with pool.simulator.slow():
+        poller = pool.put(pool.model(6, base=2), **pool.sdk.if_new())
     first = pool.get()
     tally.equal("the capacity shows at once", first.sku.capacity, 6)
     tally.equal("and that it is being created", first.provisioning_state, "Creating")

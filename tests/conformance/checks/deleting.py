@@ -30,7 +30,8 @@ def check(tally, pool):
         tally.check("where numbers are used again, a gone one's comes back", {first, second, third} & set(numbers), numbers)
         pool.simulator.control("world", {"reusesInstanceIds": False})
 
-    going = pool.delete()
+    with pool.simulator.slow():
+        going = pool.delete()
     tally.equal("the scale set says that it is being deleted", pool.get().provisioning_state, "Deleting")
     words = "since it is marked for deletion"
     tally.refused("and takes no update any more", lambda: pool.scale(9), 409, "OperationNotAllowed", words)

@@ -27,7 +27,8 @@ def check(tally, pool):
         tally.equal("it is reimaged", after("reimage"), "running")
         tally.refused("one that is not there", lambda: pool.do("start", "99"), 404, "NotFound")
 
-    going = pool.do("deallocate", one)
+    with pool.simulator.slow():
+        going = pool.do("deallocate", one)
     tally.refused("a start while it goes down", lambda: pool.do("start", one), 409, "Conflict")
     going.result()
     pool.do("start", one).result()
@@ -43,7 +44,8 @@ def check(tally, pool):
     pool.batch("restart", two).result()
     pool.batch("deallocate").result()
     tally.equal("also to deallocate", set(pool.powers().values()), {"deallocated"})
-    running = pool.batch("start")
+    with pool.simulator.slow():
+        running = pool.batch("start")
     tally.refused("a batch occupies the set", lambda: pool.scale(5), 409, "Conflict")
     running.result()
     words = "is not an active Virtual Machine Scale Set VM instanceId"

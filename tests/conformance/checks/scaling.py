@@ -45,11 +45,14 @@ def check(tally, pool):
         pool.required("update_instances", ["*"]).result()
         tally.equal("or to all", old(), [])
     tally.equal("nobody was restarted for it", set(pool.powers().values()), {"running"})
-    first = pool.scale(6)
+    with pool.simulator.slow():
+        first = pool.scale(6)
     tally.refused("a second write while one runs", lambda: pool.scale(7), 409, "Conflict", "conflict with a concurrent request")
     first.result()
     pool.simulator.control("world", {"concurrent": "preempts"})
-    loser, winner = pool.scale(7), pool.scale(8)
+    with pool.simulator.slow():
+        loser = pool.scale(7)
+    winner = pool.scale(8)
     tally.refused("where the second one wins, the first ends preempted", loser.result, 200, "OperationPreempted")
     tally.equal("and the second one is done", winner.result().sku.capacity, 8)
     pool.simulator.control("world", {"concurrent": "refused"})
