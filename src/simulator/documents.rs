@@ -55,6 +55,12 @@ pub fn strip(document: &mut Value) {
             .collect();
         remove(document, &full);
     }
+    let extensions = document
+        .pointer_mut("/properties/virtualMachineProfile/extensionProfile/extensions")
+        .and_then(Value::as_array_mut);
+    for extension in extensions.into_iter().flatten() {
+        remove(extension, &["properties", "protectedSettings"]);
+    }
 }
 
 pub(super) fn remove(value: &mut Value, path: &[&str]) {

@@ -94,7 +94,8 @@ fn redacted(value: Value) -> Value {
         Value::Object(map) => map
             .into_iter()
             .map(|(key, value)| {
-                if SECRET_FIELDS.contains(&key.as_str()) && value.is_string() {
+                // Lists are references to a vault, such as osProfile.secrets.
+                if SECRET_FIELDS.contains(&key.as_str()) && !value.is_array() {
                     (key, json!("***"))
                 } else {
                     (key, redacted(value))
@@ -117,7 +118,7 @@ mod tests {
             "PUT",
             "/x?y=1",
             vec![("authorization".into(), "Bearer hunter2".into())],
-            br#"{"osProfile":{"adminPassword":"hunter2"}}"#.to_vec(),
+            br#"{"osProfile":{"adminPassword":"hunter2"},"protectedSettings":{"script":"hunter2"}}"#.to_vec(),
         );
         let mut log = Log::default();
         log.exchange("now", &call, Some(&Reply::empty(200)));

@@ -11,6 +11,7 @@ mod confirmation;
 mod control_plane_test;
 mod crash;
 mod documents;
+mod every_field;
 mod identities;
 mod logins;
 mod pool;

@@ -58,6 +58,13 @@ def view():
                   {"placementGroupId": "d5a8", "platformUpdateDomain": 0, "platformFaultDomain": 0, "statuses": statuses})
 
 
+def throttled():
+    # As documented: Troubleshooting API throttling errors, Compute.
+    details = [{"code": "TooManyRequests", "target": "HighCostGet3Min", "message": "{}"}]
+    answer = {"code": "OperationNotAllowed", "message": "The server rejected the request", "details": details}
+    return record("GET", f"{COMPUTE}/virtualMachines?api-version=2024-07-01", 429, answer)
+
+
 def machines():
     filtered = f"{COMPUTE}/virtualMachines?api-version=2024-07-01&%24filter=x&%24expand=instanceView"
     machine = {"name": "x_1", "location": "eastus", "properties": {"priority": "SPOT", "hardwareProfile": {"vmSize": "Standard_D4s_v5"}}}
@@ -149,6 +156,7 @@ CORRUPTIONS = [
     ("answer 200 body /value", machines, put(None, *GIVEN, "value")),
     ("answer 200 body", machines, put([], *GIVEN)),
     ("answer 200 body /statuses/*/level", view, put("Fine", *GIVEN, "statuses", 0, "level")),
+    ("answer 429 body /details/*/kind", throttled, put(1, *GIVEN, "details", 0, "kind")),
     ("answer 409 body /code", refused, put({"code": "x", "message": "y"}, *GIVEN)),
     ("answer 503 body /code", throttled, put(503, "response", "statusCode")),
     ("answer 429 body /wait", throttled, put(1, *GIVEN, "wait")),
