@@ -16,8 +16,9 @@ use harness::{Result, error};
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
-/// Pools in one subscription and location; those of the last are evicted.
-const SIZES: [usize; 2] = [10, 1_000];
+/// Pools in one subscription and location.
+const SIZES: [usize; 3] = [10, 100, 1_000];
+/// One in each pool, where there are just so many.
 const EVICTIONS: usize = 100;
 const SPOT: usize = 1;
 const SPEED: f64 = 10.0;
@@ -52,7 +53,7 @@ async fn measure() -> Result<()> {
             REST.as_secs_f64() * SPEED / 60.0
         );
         rests.push((pools, at_rest(&machine).await?));
-        if pools >= EVICTIONS {
+        if pools == EVICTIONS {
             eprintln!("{EVICTIONS} evictions ...");
             answers = evictions(&machine, pools).await?;
         }

@@ -14,6 +14,7 @@ mod documents;
 mod every_field;
 mod identities;
 mod logins;
+mod outages;
 mod pool;
 mod prepare_test;
 mod references;
