@@ -23,6 +23,10 @@ ELSEWHERE = {
 }
 
 
+# Where tokens come from: another service, with errors in other words.
+LOGIN_HOST = re.compile(r"/metadata/endpoints|/[^/]+/oauth2/.*|/[^/]+(/v2\.0)?/\.well-known/.*", re.IGNORECASE)
+
+
 class Judge:
     """For one log."""
 
@@ -35,6 +39,8 @@ class Judge:
         request, answer = record["request"], record["response"]
         url = urlsplit(request["url"])
         path = unquote(url.path)
+        if LOGIN_HOST.fullmatch(path):
+            return "(login host)", False, []
         query = parse_qsl(url.query, keep_blank_values=True)
         as_given = address(request["url"]) in self.handed_out
         operation = self.azure.operation(request["method"], path)

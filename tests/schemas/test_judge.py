@@ -193,6 +193,12 @@ class Judged(unittest.TestCase):
         wrong["request"]["headers"]["user-agent"] = "curl"
         self.assertEqual(problems(wrong), [])
 
+    def test_the_login_host_is_another_service(self):
+        no = refused()
+        no["request"]["url"] = "https://127.0.0.1:1/22222222-2222-2222-2222-222222222222/oauth2/v2.0/token"
+        no["response"]["body"] = {"error": "invalid_client", "error_description": "AADSTS7000215: Invalid client secret provided."}
+        self.assertEqual(problems(no), [])
+
     def test_a_request_without_an_answer_is_judged_alone(self):
         unheard = create()
         unheard["response"] = None

@@ -3,7 +3,8 @@
 //! In: a PEM file's text with certificate and private key. Out: the signed token [learn.microsoft.com: *Microsoft identity platform
 //! application authentication certificate credentials*]: PS256, the certificate named by its SHA-256.
 
-use azure_core::base64::{encode, encode_url_safe};
+use base64::Engine as _;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use ring::digest::{SHA256, digest};
 use ring::rand::SystemRandom;
 use ring::signature::{RSA_PSS_SHA256, RsaKeyPair};
@@ -40,11 +41,14 @@ pub(super) fn assertion(pem: &[u8], chain: bool, claims: &Claims<'_>) -> Result<
     let mut header = json!({
         "alg": "PS256",
         "typ": "JWT",
-        "x5t#S256": encode_url_safe(digest(&SHA256, own)),
+        "x5t#S256": BASE64_URL_SAFE_NO_PAD.encode(digest(&SHA256, own)),
     });
     if chain {
         // Plain base64 here, and only here [RFC 7515 §4.1.6].
-        header["x5c"] = certificates.iter().map(encode).collect();
+        header["x5c"] = certificates
+            .iter()
+            .map(|one| BASE64_STANDARD.encode(one))
+            .collect();
     }
     let seconds = |time: Timestamp| time.0.div_euclid(1000);
     let body = json!({
@@ -56,7 +60,7 @@ pub(super) fn assertion(pem: &[u8], chain: bool, claims: &Claims<'_>) -> Result<
         "nbf": seconds(claims.now),
         "exp": seconds(claims.now + LIFE),
     });
-    let part = |value: serde_json::Value| encode_url_safe(value.to_string());
+    let part = |value: serde_json::Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
     let signed = format!("{}.{}", part(header), part(body));
     let mut signature = vec![0; key.public().modulus_len()];
     key.sign(
@@ -68,7 +72,7 @@ pub(super) fn assertion(pem: &[u8], chain: bool, claims: &Claims<'_>) -> Result<
     .map_err(|_| "holds a private key that does not sign".to_owned())?;
     Ok(Secret::new(format!(
         "{signed}.{}",
-        encode_url_safe(signature)
+        BASE64_URL_SAFE_NO_PAD.encode(signature)
     )))
 }
 
@@ -99,7 +103,7 @@ fn not_rsa(what: &str) -> String {
 fn random_id() -> Result<String, String> {
     let random = ring::rand::generate::<[u8; 16]>(&SystemRandom::new());
     let random = random.map_err(|_| "cannot be used: the system has no random numbers".to_owned());
-    Ok(encode_url_safe(random?.expose()))
+    Ok(BASE64_URL_SAFE_NO_PAD.encode(random?.expose()))
 }
 
 #[cfg(test)]
@@ -123,7 +127,7 @@ mod tests {
 
     fn parts(token: &Secret) -> (Vec<Value>, String, Vec<u8>) {
         let (signed, signature) = token.reveal().rsplit_once('.').unwrap();
-        let decode = |text: &str| azure_core::base64::decode_url_safe(text).unwrap();
+        let decode = |text: &str| BASE64_URL_SAFE_NO_PAD.decode(text).unwrap();
         let read = signed
             .split('.')
             .map(|part| serde_json::from_slice(&decode(part)).unwrap());

@@ -4,7 +4,7 @@
 //! our own wire, because azure_identity 1.0 can neither be given a certificate authority nor a bound on its time.
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_TYPE};
+use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderValue, Method, StatusCode};
 use reqwest::Url;
 use serde_json::Value;
@@ -133,6 +133,7 @@ impl Exchange {
                 HeaderValue::from_static("application/x-www-form-urlencoded"),
             )
             .header(ACCEPT, HeaderValue::from_static("application/json"))
+            .header(USER_AGENT, concat!("spotpool/", env!("CARGO_PKG_VERSION")))
             .body(body)
             // Its text names the part that is wrong, never the body.
             .map_err(|error| LoginError::lasting(LoginStep::Login, error.to_string()))
