@@ -36,19 +36,19 @@ fn seen(set: Option<ScaleSet>, names: &[&str]) -> Observed {
     }
 }
 
-fn create() -> Action {
+pub(super) fn create() -> Action {
     action(&desired(3, "m1"), &seen(None, &[]))
 }
 
-fn resize() -> Action {
+pub(super) fn resize() -> Action {
     action(&desired(3, "m1"), &seen(Some(set(2)), &["a", "b"]))
 }
 
-fn reshape() -> Action {
+pub(super) fn reshape() -> Action {
     action(&desired(2, "m2"), &seen(Some(set(2)), &["a", "b"]))
 }
 
-fn remove() -> Action {
+pub(super) fn remove() -> Action {
     action(
         &Desired {
             intent: Intent::Remove,
@@ -59,7 +59,7 @@ fn remove() -> Action {
 }
 
 /// Broken instances are deleted by name, after two readings a settle time apart.
-fn replace() -> Action {
+pub(super) fn replace() -> Action {
     let mut broken = vm("b");
     broken["properties"]["instanceView"]["statuses"][1]["code"] = json!("PowerState/deallocated");
     let instances =
