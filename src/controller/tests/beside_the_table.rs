@@ -305,3 +305,56 @@ fn a_request_for_a_look_is_echoed() {
         Some("2026-11-24T09:00:00Z")
     );
 }
+
+#[test]
+fn each_step_towards_a_token_has_its_reason_everywhere_and_says_what_to_do() {
+    use LoginStep::{
+        Account, Annotation, Choice, Host, Login, Material, Namespace, Token, TokenRequest,
+    };
+    for (step, stalled, valid) in [
+        (Choice, "CredentialsRequired", "CredentialsRequired"),
+        (Account, "ServiceAccountNotFound", "ServiceAccountNotFound"),
+        (
+            Annotation,
+            "ServiceAccountNotAnnotated",
+            "ServiceAccountNotAnnotated",
+        ),
+        (Namespace, "NamespaceTerminating", "NamespaceTerminating"),
+        (
+            TokenRequest,
+            "TokenRequestForbidden",
+            "TokenRequestForbidden",
+        ),
+        (Material, "CredentialsUnreadable", "CredentialsUnreadable"),
+        (Host, "LoginUnreachable", "LoginUnreachable"),
+        (Login, "CredentialsInvalid", "CredentialsFailed"),
+        (Token, "CredentialsInvalid", "CredentialsFailed"),
+    ] {
+        let blind = Stage::Blind(Blind::CredentialsInvalid {
+            step,
+            fact: "this is what happened".to_owned(),
+        });
+        let mut scene = Scene::new();
+        let said = row(
+            scene.stage(blind.clone()),
+            &format!("False {stalled}"),
+            "absent",
+            &format!("True {stalled}"),
+        );
+        assert_eq!(
+            brief(&said, ConditionType::CredentialsValid),
+            format!("False {valid}")
+        );
+        let text = message(&said, ConditionType::CredentialsValid);
+        assert!(
+            text.starts_with("this is what happened. ") && text.len() > 60,
+            "{text}"
+        );
+        let mut gone = Scene::of(crate::controller::fixtures::deleting(farm()));
+        gone.stage(blind);
+        assert_eq!(
+            brief(&gone.say(), ConditionType::Deleting),
+            format!("False {stalled}")
+        );
+    }
+}

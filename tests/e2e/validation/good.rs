@@ -17,6 +17,7 @@ async fn takes_good_pools_twice_unchanged_and_scales_and_shows_them() -> Result<
             json!({
                 "zones": ["1", "2", "3"],
                 "scaleSet": {"name": "render_farm.1"},
+                "credentials": {"serviceAccountName": "team-a.azure"},
                 "capacity": {"spot": 18, "regular": 2},
                 "minAvailable": "50%",
                 "vmSizes": [{"name": "Standard_D4s_v5"}, {"name": "Standard_D4as_v5"}, {"name": "Standard_F8s_v2"}],

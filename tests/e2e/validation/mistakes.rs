@@ -56,6 +56,12 @@ async fn refuses_what_cannot_be_right_and_says_what_to_write() -> Result<()> {
             json!({"maxPrice": 0.05}),
             first(&field("maxPrice", "\"number\"", "spec.maxPrice in body must be of type string: \"number\"")),
         ),
+        // As whom.
+        (
+            json!({"credentials": {"serviceAccountName": "Team_A"}}),
+            field("credentials.serviceAccountName", "\"Team_A\"", "must be the name of a ServiceAccount: lower-case letters, digits, - and ."),
+        ),
+        (json!({"credentials": {}}), first("spec.credentials.serviceAccountName: Required value")),
         // What.
         (json!({"template": {"image": null}}), first("spec.template.image: Required value")),
         (
