@@ -14,6 +14,7 @@ const DOCUMENTS: [&str; 11] = [
     "README.md",
     "SECURITY.md",
     "charts/spotpool/README.md",
+    "docs/credentials.md",
     "docs/getting-started.md",
     "docs/how-it-decides.md",
     "docs/reasons.md",

@@ -160,6 +160,51 @@ async fn without_the_permission_it_says_which_is_missing() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_account_and_the_role_of_the_documents_are_enough_and_for_no_other_account()
+-> Result<()> {
+    let machine = machine(&[]).await?;
+    let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/credentials.md");
+    let page = std::fs::read_to_string(page)?;
+    machine.kubectl(&["create", "namespace", "team-a"]).await?;
+    let blocks = page.split("```yaml\n").skip(1);
+    for block in blocks.filter(|block| block.starts_with("apiVersion")) {
+        let manifest = block.split("```").next().unwrap_or_default();
+        let admin = machine.plane.kubeconfig_path();
+        let said = machine
+            .plane
+            .kubectl_as(&admin, ["apply", "-f", "-"], manifest);
+        said.await?.ok()?;
+    }
+    account(&machine, "team-a", "other").await?;
+    for name in ["team-a-azure", "other"] {
+        let mut pool = of(name, 1, name);
+        pool["metadata"]["namespace"] = json!("team-a");
+        machine.apply(&pool).await?;
+    }
+    let wait = [
+        "wait",
+        "spotpool/team-a-azure",
+        "-n",
+        "team-a",
+        "--for=condition=Ready",
+        "--timeout=60s",
+    ];
+    machine.kubectl(&wait).await?;
+    let forbidden =
+        r#"--for=jsonpath={.status.conditions[?(@.type=="Stalled")].reason}=TokenRequestForbidden"#;
+    let wait = [
+        "wait",
+        "spotpool/other",
+        "-n",
+        "team-a",
+        forbidden,
+        "--timeout=60s",
+    ];
+    machine.kubectl(&wait).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_login_that_hangs_holds_up_its_own_pools_only() -> Result<()> {
     let machine = machine(&["azure.perNamespaceIdentity=true"]).await?;
     for team in ["team-a", "team-b"] {
