@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::harness::Result;
 use crate::harness::control_plane::ControlPlane;
 
-const DOCUMENTS: [&str; 11] = [
+const DOCUMENTS: [&str; 12] = [
     "AGENTS.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
