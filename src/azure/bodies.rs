@@ -7,7 +7,6 @@ use serde_json::{Map, Value, json};
 use spotpool_core::units::{Count, VmSize};
 use std::collections::BTreeMap;
 
-use super::difference::{Difference, difference};
 use super::profile::{self, NotRead, strip_nulls};
 use crate::cloud::{OrchestrationMode, PoolRef, Shape};
 
@@ -74,11 +73,6 @@ pub(super) fn reshape(
     body["tags"] = json!(tags);
     set_base(&mut body, pool, base);
     body
-}
-
-/// What a scale set, as Azure shows it, lacks of a shape.
-pub(super) fn missing(pool: &PoolRef, shape: &Shape, live: &Value) -> Result<Difference, NotRead> {
-    Ok(difference(&declared(pool, shape)?, live))
 }
 
 /// Uniform sets have one priority, and Azure refuses a mix with them.

@@ -1,13 +1,15 @@
 //! What of a declaration a scale set does not have yet, and how to say it in a PATCH.
 //!
 //! In: the body that we declare and the scale set as Azure shows it. Out: the parts of the body to send, and what would have to change but
-//! cannot. Only what is declared is compared: whatever Azure fills in and others add is left alone and is no difference. A section of
+//! cannot. Only what is declared is compared, or was ([`Held`]): whatever Azure fills in and others add is left alone and is no difference. A section of
 //! the profile that differs is sent as declared, whole, since Azure misses what is not repeated in some (an `imageReference` that did
 //! not change [ISS terraform-provider-azurerm#7957]); in lists whose items have a name, items of others are sent along as they are,
 //! since Azure takes a list as a whole. What Azure never shows (custom data, protected settings) always differs. So a PATCH is made only when
 //! the fingerprint has changed, under the ETag that the scale set was read with.
 
 use serde_json::{Map, Value, json};
+
+use super::held::{Held, SYSTEM, identities};
 
 /// What the schema of a PATCH does not have, though that of a PUT does [SDK azure-mgmt-compute, 2024-07-01; a test holds the two against each other].
 const FIXED: &[&str] = &[
@@ -34,7 +36,8 @@ const READ_ONLY: &[&str] = &[
     "extensionProfile.extensions.type",
     "extensionProfile.extensions.properties.provisioningState",
 ];
-const PROFILE: &str = "/properties/virtualMachineProfile";
+/// Where the profile is in a scale set.
+pub(super) const PROFILE: &str = "/properties/virtualMachineProfile";
 
 /// What to do about a declaration.
 #[derive(Clone, PartialEq)]
@@ -45,30 +48,31 @@ pub(super) struct Difference {
     pub fixed: Vec<String>,
 }
 
-/// What is to be sent so that the scale set `live` becomes what is `declared`.
-pub(super) fn difference(declared: &Value, live: &Value) -> Difference {
+/// What is to be sent so that the scale set `live` becomes what is `declared` and has nothing more of what is `gone`.
+pub(super) fn difference(declared: &Value, live: &Value, gone: &Held) -> Difference {
+    let (mut declared, mut left) = (declared.clone(), live.clone());
+    let touched = gone.take_away(&mut declared, &mut left);
     let mut fixed = Vec::new();
     let mut sections = Map::new();
     let nothing = Value::Null;
     let profile = declared.pointer(PROFILE).and_then(Value::as_object);
-    let live_profile = live.pointer(PROFILE).unwrap_or(&nothing);
+    let left = left.pointer(PROFILE).unwrap_or(&nothing);
     for (name, wanted) in profile.into_iter().flatten() {
-        let there = member(live_profile, name);
-        if !holds(name, wanted, there, &mut fixed) && !is_fixed(name) {
+        let there = member(left, name);
+        let is_there = holds(name, wanted, there, &mut fixed) && !touched.contains(name);
+        if !is_there && !is_fixed(name) {
             sections.insert(name.clone(), whole(name, wanted, there));
         }
     }
     let mut send = Map::new();
-    for name in ["zones", "plan", "identity"] {
-        let (Some(wanted), there) = (declared.get(name), member(live, name)) else {
-            continue;
-        };
-        if name == "identity" {
-            send.extend(identity(wanted, there).map(|value| (name.to_owned(), value)));
-        } else if !holds(name, wanted, there, &mut fixed) {
+    for name in ["zones", "plan"] {
+        if let Some(wanted) = declared.get(name)
+            && !holds(name, wanted, member(live, name), &mut fixed)
+        {
             send.insert(name.to_owned(), wanted.clone());
         }
     }
+    send.extend(identity(&declared, live, gone).map(|sent| ("identity".to_owned(), sent)));
     if !sections.is_empty() {
         send.insert(
             "properties".to_owned(),
@@ -194,37 +198,38 @@ fn lay_over(there: &mut Value, wanted: Value) {
     }
 }
 
-/// Both kinds of identity are Azure's one word: what is there and what is wanted are put together.
-fn identity(wanted: &Value, there: Option<&Value>) -> Option<Value> {
-    let there = there.unwrap_or(&Value::Null);
-    let kinds = |value: &Value| {
-        let text = member(value, "type")
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned();
-        ["SystemAssigned", "UserAssigned"]
-            .map(|kind| text.split(", ").any(|word| word.eq_ignore_ascii_case(kind)))
-    };
-    let (ours, theirs) = (kinds(wanted), kinds(there));
-    let ids = wanted.get("userAssignedIdentities");
-    let missing = ids
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten()
-        .any(|(id, _)| {
-            member(there, "userAssignedIdentities").is_none_or(|all| member(all, id).is_none())
-        });
-    if !missing && (0..2).all(|kind| theirs[kind] || !ours[kind]) {
+/// Identities are added and taken away one by one (a null takes one away); the kinds of all that are there then stand in one word.
+fn identity(declared: &Value, live: &Value, gone: &Held) -> Option<Value> {
+    let (ours, theirs) = (identities(declared), identities(live));
+    let same = |one: &String, other: &String| one.eq_ignore_ascii_case(other);
+    let new = ours
+        .iter()
+        .filter(|id| !theirs.iter().any(|one| same(one, id)));
+    let new: Vec<&String> = new.collect();
+    let (old, kept): (Vec<&String>, _) = theirs.iter().partition(|id| gone.has_identity(id));
+    if new.is_empty() && old.is_empty() {
         return None;
     }
-    let kind = match (ours[0] || theirs[0], ours[1] || theirs[1]) {
-        (true, true) => "SystemAssigned, UserAssigned",
-        (true, false) => "SystemAssigned",
-        (false, _) => "UserAssigned",
+    let (system, users): (Vec<&String>, _) = kept
+        .into_iter()
+        .chain(new.iter().copied())
+        .partition(|id| *id == SYSTEM);
+    let kind = match (system.is_empty(), users.is_empty()) {
+        (false, false) => "SystemAssigned, UserAssigned",
+        (false, true) => "SystemAssigned",
+        (true, false) => "UserAssigned",
+        (true, true) => "None",
     };
+    let of_users = |ids: Vec<&String>, value: Value| {
+        let ids = ids.into_iter().filter(|id| *id != SYSTEM);
+        ids.map(|id| (id.clone(), value.clone()))
+            .collect::<Vec<_>>()
+    };
+    let mut ids: Map<String, Value> = of_users(new, json!({})).into_iter().collect();
+    ids.extend(of_users(old, Value::Null));
     let mut sent = json!({ "type": kind });
-    if let Some(ids) = ids {
-        sent["userAssignedIdentities"] = ids.clone();
+    if !ids.is_empty() {
+        sent["userAssignedIdentities"] = ids.into();
     }
     Some(sent)
 }
@@ -234,7 +239,7 @@ fn is_sent(path: &str) -> bool {
 }
 
 /// What tells the items of a list apart, for the lists that Azure keeps by name.
-fn key(item: &Value) -> Option<String> {
+pub(super) fn key(item: &Value) -> Option<String> {
     let object = item.as_object()?;
     let key = ["name", "lun", "id"]
         .iter()
@@ -253,7 +258,7 @@ fn member<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
     })
 }
 
-fn join(path: &str, name: &str) -> String {
+pub(super) fn join(path: &str, name: &str) -> String {
     if path.is_empty() {
         name.to_owned()
     } else {

@@ -212,10 +212,15 @@ const REST: &str = "
 
 The operator puts a fingerprint of all this on the scale set, the tag `spotpool_model`. When it differs from what is declared, the
 operator reads the scale set, compares it, and sends a PATCH with the sections in which something declared is missing. Instances that run
-stay as they are; condition `UpToDate` says how many were made from an older model.
+stay as they are; condition `UpToDate` says how many were made from an older model. When nothing is missing, for example because a
+newer operator takes the fingerprint in another way, only the tag is written, and no instance counts as outdated.
 
 - **What others add stays.** Tags, extensions, identities, backend pools and other items of lists that the template does not name are left
   alone, and so are properties that Azure fills in. They are no difference, and cause no write.
+- **What the template says no more goes**, if it was there by the template: items of lists, identities, tags, the security group and the
+  public address of the interface, custom and user data, boot diagnostics. What was declared is known from the tag `spotpool_parts`,
+  by short digests; it has room for 64 of them. Everything else keeps its last value when its field is removed, overrides included:
+  write the value that you want instead.
 - **What Azure cannot change is not tried.** Where the table says *not possible*, and for every property that Azure's PATCH does not have,
   the pool stalls with `TemplateRejected` and `NotChangeable`, and goes on under the old model. The administrator's password is
   different: a change of its Secret is ignored, as nothing in Azure shows what it was.
@@ -264,7 +269,8 @@ spec:
 - **Whoever may create SpotPools can use every Secret of that namespace**, as whoever may create Pods can.
 - **Who can read it in Azure:** custom data, whoever may log in to an instance; user data and the settings of extensions, whoever may read
   the scale set; protected settings and the password, nobody.
-- **It appears nowhere else**: in no log at any level, no event, no status, no error. The fingerprint is made with a digest of the content and
+- **It appears nowhere else**: the operator writes it in no log at any level, no event, no status and no error. (What a script of yours prints
+  when it fails, Azure quotes in its error, and the operator quotes Azure.) The fingerprint is made with a digest of the content and
   the UID of the Secret. The UID is random and stands nowhere in Azure, so that the tag does not help to guess a short secret. The price: a
   Secret that is deleted and made again counts as changed.
 

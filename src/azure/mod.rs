@@ -3,7 +3,7 @@
 //! ```text
 //! look ─▶ operation (one poll) ─▶ scale_set (GET) ─▶ instances (paged list) ─▶ Observed
 //! survey ─▶ one question to Resource Graph for all sets of a place ─▶ a line a set
-//! act  ─▶ write (bodies ◀─ profile, difference) ─▶ azure_mgmt_compute ─▶ policies ─▶ transport ─▶ Azure ─▶ errors ─▶ Answer
+//! act  ─▶ write (bodies ◀─ profile, difference, held) ─▶ azure_mgmt_compute ─▶ policies ─▶ transport ─▶ Azure ─▶ errors ─▶ Answer
 //! ```
 //!
 //! azure_mgmt_compute builds requests and follows pages; login, deadlines, errors and operations are ours (crates.md says why).
@@ -17,6 +17,7 @@ mod clouds;
 mod difference;
 mod document;
 mod errors;
+mod held;
 mod instances;
 mod login;
 mod operation;

@@ -45,11 +45,7 @@ pub(super) fn read(body: &[u8], header_etag: Option<&str>) -> Result<ScaleSet, S
         .filter(|etag| !etag.is_empty())
         .ok_or("the scale set has no etag")?;
     let tags = read_tags(&set);
-    let tag = |name: &str| {
-        tags.iter()
-            .find(|(key, _)| key.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.as_str())
-    };
+    let tag = |name: &str| tags::value(&tags, name);
     Ok(ScaleSet {
         capacity,
         base,

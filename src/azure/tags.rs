@@ -3,6 +3,8 @@
 use spotpool_core::units::{ModelHash, Owner, Timestamp};
 use std::collections::BTreeMap;
 
+use super::held::Held;
+
 /// Whose scale set this is: `<cluster-id>/<namespace>/<name>/<uid>`.
 pub const OWNER: &str = "spotpool_owner";
 /// The fingerprint of the model.
@@ -10,18 +12,35 @@ pub const MODEL: &str = "spotpool_model";
 /// When the model was last changed by us, RFC 3339: instances made before it are outdated.
 pub const MODEL_TIME: &str = "spotpool_model_time";
 
-/// Ours over the user's over what is there already. Azure compares names without case, so a later one replaces an earlier one of any case.
+/// What of the template was declared: what is taken away when it is declared no more (see [`Held`]).
+pub const PARTS: &str = "spotpool_parts";
+
+/// What the operator itself writes on a scale set.
+#[derive(Clone, Debug)]
+pub(super) struct Ours<'a> {
+    pub owner: &'a Owner,
+    pub model: &'a ModelHash,
+    pub since: Timestamp,
+    pub held: &'a Held,
+}
+
+/// The value of a tag. Azure compares names without case.
+pub(super) fn value<'a>(tags: &'a BTreeMap<String, String>, name: &str) -> Option<&'a str> {
+    let found = tags.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+    found.map(|(_, value)| value.as_str())
+}
+
+/// Ours over the user's over what is there already. A later one replaces an earlier one of any case.
 pub(super) fn merged(
     there: &BTreeMap<String, String>,
     users: &BTreeMap<String, String>,
-    owner: &Owner,
-    model: &ModelHash,
-    since: Timestamp,
+    ours: &Ours<'_>,
 ) -> BTreeMap<String, String> {
     let ours = [
-        (OWNER, owner.0.clone()),
-        (MODEL, model.0.clone()),
-        (MODEL_TIME, rfc3339(since)),
+        (OWNER, ours.owner.0.clone()),
+        (MODEL, ours.model.0.clone()),
+        (MODEL_TIME, rfc3339(ours.since)),
+        (PARTS, ours.held.text()),
     ];
     let ours = ours.into_iter().map(|(key, value)| (key.to_owned(), value));
     let pairs = there.clone().into_iter().chain(users.clone()).chain(ours);
@@ -63,9 +82,12 @@ mod tests {
         let merged = merged(
             &there,
             &users,
-            &"me".into(),
-            &"m1".into(),
-            Timestamp(1_767_323_045_678),
+            &Ours {
+                owner: &"me".into(),
+                model: &"m1".into(),
+                since: Timestamp(1_767_323_045_678),
+                held: &Held::read("abcdefgh"),
+            },
         );
         assert_eq!(
             merged,
@@ -74,7 +96,8 @@ mod tests {
                 ("team", "new"),
                 ("spotpool_owner", "me"),
                 ("spotpool_model", "m1"),
-                ("spotpool_model_time", "2026-01-02T03:04:05.678Z")
+                ("spotpool_model_time", "2026-01-02T03:04:05.678Z"),
+                ("spotpool_parts", "abcdefgh"),
             ])
         );
     }

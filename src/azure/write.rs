@@ -8,8 +8,10 @@ use azure_mgmt_compute::package_2024_07_01::{Client, models};
 use http::HeaderMap;
 use serde_json::Value;
 use spotpool_core::planner::{Action, Refusal, RefusalKind};
-use spotpool_core::units::{Count, Etag, ModelHash};
+use spotpool_core::units::{Count, Etag, ModelHash, VmSize};
 
+use super::difference::difference;
+use super::held::Held;
 use super::profile::NotRead;
 use super::transport::CallError;
 use super::{Session, bodies, instances, restart, scale_set, tags};
@@ -35,9 +37,7 @@ impl Session {
                 vm_size,
                 model,
             } => {
-                let users = &shape.template.tags;
-                let tags = tags::merged(&Default::default(), users, &pool.owner, model, self.now());
-                let body = bodies::create(pool, shape, *capacity, *base, vm_size, &tags)?;
+                let body = self.creation(pool, shape, *capacity, *base, vm_size, model)?;
                 put(self.saying(urgency, &body), pool).await?
             }
             Action::Resize {
@@ -78,6 +78,26 @@ impl Session {
         Ok(Accepted::of(&answer))
     }
 
+    fn creation(
+        &self,
+        pool: &PoolRef,
+        shape: &Shape,
+        capacity: Count,
+        base: Count,
+        vm_size: &VmSize,
+        model: &ModelHash,
+    ) -> Result<Value, Declined> {
+        let users = &shape.template.tags;
+        let ours = tags::Ours {
+            owner: &pool.owner,
+            model,
+            since: self.now(),
+            held: &Held::declared(&bodies::declared(pool, shape)?, users),
+        };
+        let tags = tags::merged(&Default::default(), users, &ours);
+        Ok(bodies::create(pool, shape, capacity, base, vm_size, &tags)?)
+    }
+
     /// The PATCH of what `live` lacks of the shape.
     fn reshaping(
         &self,
@@ -87,14 +107,30 @@ impl Session {
         model: &ModelHash,
         live: &Value,
     ) -> Result<Value, Declined> {
-        let missing = bodies::missing(pool, shape, live)?;
+        // PATCH replaces all tags at once: those that others have put on are sent along.
+        let mut there = scale_set::read_tags(live);
+        let users = &shape.template.tags;
+        let declared = bodies::declared(pool, shape)?;
+        let held = Held::declared(&declared, users);
+        let former = tags::value(&there, tags::PARTS).map(Held::read);
+        let gone = former.unwrap_or_default().without(&held);
+        there.retain(|name, _| !gone.has_tag(name));
+        let missing = difference(&declared, live, &gone);
         if !missing.fixed.is_empty() {
             return Err(Declined::Fixed(missing.fixed));
         }
-        // PATCH replaces all tags at once: those that others have put on are sent along.
-        let there = scale_set::read_tags(live);
-        let users = &shape.template.tags;
-        let tags = tags::merged(&there, users, &pool.owner, model, self.now());
+        // Instances are outdated by a new model, and not by a new number of regular ones or another way to take a fingerprint.
+        let same = tags::value(&there, tags::MODEL) == Some(model.as_str())
+            || missing.send.is_empty()
+                && users.iter().all(|tag| there.iter().any(|one| one == tag));
+        let before = tags::value(&there, tags::MODEL_TIME).and_then(scale_set::timestamp);
+        let ours = tags::Ours {
+            owner: &pool.owner,
+            model,
+            since: before.filter(|_| same).unwrap_or_else(|| self.now()),
+            held: &held,
+        };
+        let tags = tags::merged(&there, users, &ours);
         Ok(bodies::reshape(pool, missing.send, base, &tags))
     }
 

@@ -1,6 +1,7 @@
 //! What an action sends, and what is made of Azure's answer.
 
 use super::*;
+use crate::azure::held::Held;
 use spotpool_core::planner::RefusalKind;
 use spotpool_core::units::{Etag, InstanceName};
 
@@ -128,7 +129,7 @@ async fn creates_only_what_does_not_exist_and_tags_it() {
     let body = arrived.json();
     assert_eq!(
         body["tags"],
-        json!({"spotpool_owner": OWNER, "spotpool_model": "m1", "spotpool_model_time": "2026-01-02T03:04:05Z", "team": "vfx"})
+        json!({"spotpool_owner": OWNER, "spotpool_model": "m1", "spotpool_model_time": "2026-01-02T03:04:05Z", "spotpool_parts": "ht0j", "team": "vfx"})
     );
     assert_eq!(body["sku"]["capacity"], 3);
 }
@@ -174,9 +175,87 @@ async fn reshapes_without_losing_the_tags_of_others() {
     let body = patch.json();
     assert_eq!(
         body["tags"],
-        json!({"cost-center": "42", "spotpool_owner": OWNER, "spotpool_model": "m2", "spotpool_model_time": "2026-01-02T03:04:05Z", "team": "vfx"})
+        json!({"cost-center": "42", "spotpool_owner": OWNER, "spotpool_model": "m2", "spotpool_model_time": "2026-01-02T03:04:05Z", "spotpool_parts": "ht0j", "team": "vfx"})
     );
     assert!(body.get("sku").is_none());
+}
+
+/// The scale set as our own create left it, with what others have done to it since, and the PATCH of a reshape of it.
+async fn reshaped(action: Action, since: impl Fn(&mut Value)) -> Value {
+    let (_, server) = act(&create(), vec![accepted("/op")]).await;
+    let mut there = server.arrived()[0].json();
+    there["etag"] = json!("\"7\"");
+    there["tags"]["spotpool_model_time"] = json!("2025-01-02T03:04:05Z");
+    since(&mut there);
+    let (receipt, server) = act(&action, vec![reply(200, there), reply(200, set_body(2))]).await;
+    assert_eq!(receipt.answer, Answer::Accepted, "{}", receipt.fact);
+    server.arrived()[1].json()
+}
+
+#[tokio::test]
+async fn instances_are_outdated_by_another_model_and_by_nothing_else() {
+    let fewer = action(
+        &Desired {
+            regular: 1,
+            spot: 1,
+            ..desired(1, "m1")
+        },
+        &seen(Some(set(2)), &["a", "b"]),
+    );
+    let time = |body: &Value| body["tags"]["spotpool_model_time"].clone();
+    // Another number of regular instances, or the same model by another fingerprint.
+    for action in [fewer, reshape()] {
+        let sent = reshaped(action.clone(), |there| {
+            there["tags"]["policy"] = json!("others")
+        })
+        .await;
+        assert_eq!(time(&sent), "2025-01-02T03:04:05Z", "{action:?}");
+        assert_eq!(
+            sent["properties"].get("virtualMachineProfile"),
+            None,
+            "{action:?}"
+        );
+        assert_eq!(sent["tags"]["policy"], "others");
+    }
+    let sent = reshaped(reshape(), |there| {
+        there["properties"]["virtualMachineProfile"]["storageProfile"]["imageReference"]["id"] =
+            json!("/images/0");
+    });
+    assert_eq!(time(&sent.await), "2026-01-02T03:04:05Z");
+    let sent = reshaped(reshape(), |there| there["tags"]["team"] = json!("film"));
+    assert_eq!(time(&sent.await), "2026-01-02T03:04:05Z");
+}
+
+#[tokio::test]
+async fn a_tag_that_the_template_had_is_taken_away_and_one_of_others_is_not() {
+    let mut template = shape().template;
+    template.tags.insert("old".into(), "1".into());
+    let before = Held::declared(&json!({}), &template.tags);
+    let sent = reshaped(reshape(), |there| {
+        there["tags"]["old"] = json!("1");
+        there["tags"]["others"] = json!("2");
+        there["tags"]["spotpool_parts"] = json!(before.text());
+    });
+    let sent = sent.await;
+    assert_eq!(
+        (sent["tags"].get("old"), &sent["tags"]["others"]),
+        (None, &json!("2"))
+    );
+    assert_eq!(sent["tags"]["team"], "vfx");
+}
+
+#[tokio::test]
+async fn what_azure_cannot_change_is_refused_without_a_write() {
+    let mut there = set_body(2);
+    there["properties"]["virtualMachineProfile"] =
+        json!({"osProfile": {"adminUsername": "somebody"}});
+    let (receipt, server) = act(&reshape(), vec![reply(200, there)]).await;
+    assert_eq!(server.calls(), ["GET "]);
+    assert!(
+        matches!(&receipt.answer, Answer::Refused(refusal) if refusal.kind == RefusalKind::TemplateRejected
+            && refusal.message.starts_with("Azure cannot change osProfile.adminUsername of a scale set that exists")),
+        "{receipt:?}"
+    );
 }
 
 #[tokio::test]

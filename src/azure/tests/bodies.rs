@@ -4,6 +4,8 @@
 
 use super::*;
 use crate::api::{InstanceTemplate, Reference};
+use crate::azure::difference::{Difference, difference};
+use crate::azure::held::Held;
 use crate::azure::{bodies, profile};
 use crate::cloud::{Content, Contents, EvictionPolicy, OrchestrationMode};
 use spotpool_core::units::MicroUsd;
@@ -164,7 +166,7 @@ fn creates_scale_sets_as_the_files_say() {
 
 #[test]
 fn a_uniform_set_is_told_nothing_that_only_flexible_ones_know() {
-    let missing = bodies::missing(&uniform(), &shape_of(everything()), &json!({})).unwrap();
+    let missing = lacking(&uniform(), &shape_of(everything()), &json!({}));
     let patch = bodies::reshape(&uniform(), missing.send, 0, &BTreeMap::new());
     for body in [created(&uniform(), &shape_of(everything())), patch] {
         assert!(body["properties"]["virtualMachineProfile"].is_object());
@@ -217,8 +219,17 @@ fn live(body: &Value) -> Value {
     live
 }
 
+/// What `live` lacks when nothing is to be taken away.
+fn lacking(pool: &PoolRef, shape: &Shape, live: &Value) -> Difference {
+    difference(
+        &bodies::declared(pool, shape).unwrap(),
+        live,
+        &Held::default(),
+    )
+}
+
 fn patch(shape: &Shape, live: &Value) -> Value {
-    let missing = bodies::missing(&pool(), shape, live).unwrap();
+    let missing = lacking(&pool(), shape, live);
     assert!(missing.fixed.is_empty(), "{:?}", missing.fixed);
     bodies::reshape(
         &pool(),
@@ -278,7 +289,7 @@ fn what_azure_fills_in_and_others_add_is_no_difference() {
     there["properties"]["virtualMachineProfile"]["storageProfile"]["osDisk"]["diskSizeGB"] =
         json!(64.0);
     there["tags"] = json!({"policy": "added this"});
-    let missing = bodies::missing(&pool(), &shape, &there).unwrap();
+    let missing = lacking(&pool(), &shape, &there);
     assert_eq!(
         (Value::Object(missing.send), missing.fixed),
         (json!({}), vec![])
@@ -289,9 +300,7 @@ fn what_azure_fills_in_and_others_add_is_no_difference() {
 fn an_identity_is_added_to_those_that_others_gave() {
     let mut there = created(&pool(), &shape_of(everything()));
     there["identity"] = json!({"type": "SystemAssigned", "principalId": "p"});
-    let sent = bodies::missing(&pool(), &shape_of(everything()), &there)
-        .unwrap()
-        .send;
+    let sent = lacking(&pool(), &shape_of(everything()), &there).send;
     assert_eq!(sent["identity"]["type"], "SystemAssigned, UserAssigned");
     assert_eq!(
         sent["identity"]["userAssignedIdentities"]
@@ -302,6 +311,98 @@ fn an_identity_is_added_to_those_that_others_gave() {
     );
 }
 
+/// What was declared by one template and is not by another.
+fn gone(before: &Value, after: &Value) -> Held {
+    let held = |template: &Value| {
+        let shape = shape_of(template.clone());
+        let tags = shape.template.tags.clone();
+        Held::declared(&bodies::declared(&pool(), &shape).unwrap(), &tags)
+    };
+    // As it is read from the tag.
+    Held::read(&held(before).text()).without(&held(after))
+}
+
+#[test]
+fn what_the_template_says_no_more_is_taken_away_and_what_others_put_there_stays() {
+    let before = everything();
+    let mut there = live(&created(&pool(), &shape_of(before.clone())));
+    there["identity"]["type"] = json!("SystemAssigned, UserAssigned");
+    let mut after = before.clone();
+    for field in [
+        "dataDisks",
+        "identity",
+        "customData",
+        "userData",
+        "extensions",
+        "bootDiagnostics",
+        "tags",
+    ] {
+        after.as_object_mut().unwrap().remove(field);
+    }
+    after["network"] =
+        json!({"subnetID": before["network"]["subnetID"], "acceleratedNetworking": true});
+    let gone = gone(&before, &after);
+    assert!(gone.has_tag("Team") && !gone.has_tag("cost-center"));
+    let shape = shape_of(after.clone());
+    let declared = bodies::declared(&pool(), &shape).unwrap();
+    let missing = difference(&declared, &there, &gone);
+    assert_eq!(missing.fixed, Vec::<String>::new());
+    same_as_snapshot(
+        "reshape-taken-away",
+        &bodies::reshape(&pool(), missing.send, 2, &BTreeMap::new()),
+    );
+    // Somebody who never declared them takes nothing away.
+    let missing = difference(&declared, &there, &Held::default());
+    assert_eq!(
+        (Value::Object(missing.send), missing.fixed),
+        (json!({}), vec![])
+    );
+}
+
+#[test]
+fn one_of_two_is_taken_away_and_the_other_stays() {
+    let mut before = everything();
+    before["extensions"] = json!([{"name": "a", "publisher": "p", "type": "t", "version": "1"}, {"name": "b", "publisher": "p", "type": "t", "version": "1"}]);
+    let ids = ["/subscriptions/s/a", "/subscriptions/s/b"];
+    before["identity"]["userAssigned"] = json!(ids);
+    let there = created(&pool(), &shape_of(before.clone()));
+    let mut after = before.clone();
+    after["extensions"].as_array_mut().unwrap().remove(0);
+    after["identity"]["userAssigned"] = json!([ids[1]]);
+    let declared = bodies::declared(&pool(), &shape_of(after.clone())).unwrap();
+    let sent = difference(&declared, &there, &gone(&before, &after)).send;
+    assert_eq!(
+        sent["identity"],
+        json!({"type": "UserAssigned", "userAssignedIdentities": {ids[0]: null}})
+    );
+    let extensions = &sent["properties"]["virtualMachineProfile"]["extensionProfile"]["extensions"];
+    let names: Vec<&Value> = extensions
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| &one["name"])
+        .collect();
+    assert_eq!(names, ["b"]);
+}
+
+#[test]
+fn the_tag_of_what_is_held_fits_into_azures_bounds_and_reads_back() {
+    let mut most = everything();
+    let disks = (0..64).map(|lun| json!({"lun": lun, "sizeGiB": 1}));
+    most["dataDisks"] = disks.collect();
+    let tags = (0..40).map(|n| (n.to_string(), String::new())).collect();
+    for (template, parts) in [(everything(), 12), (most, 64)] {
+        let held = Held::declared(
+            &bodies::declared(&pool(), &shape_of(template)).unwrap(),
+            &tags,
+        );
+        let text = held.text();
+        assert!(text.len() <= 256, "{text}");
+        assert_eq!(text.len() / 4, (parts + 40).min(64));
+        assert_eq!(Held::read(&text).text(), text);
+    }
+}
+
 #[test]
 fn says_what_azure_cannot_change() {
     let there = live(&created(&pool(), &shape_of(everything())));
@@ -310,7 +411,7 @@ fn says_what_azure_cannot_change() {
     other.template.overrides =
         serde_json::from_value(json!({"osProfile": {"allowExtensionOperations": false}})).unwrap();
     assert_eq!(
-        bodies::missing(&pool(), &other, &there).unwrap().fixed,
+        lacking(&pool(), &other, &there).fixed,
         ["evictionPolicy", "osProfile.allowExtensionOperations"]
     );
 }
@@ -353,7 +454,7 @@ fn says_nothing_that_microsofts_models_do_not_know() {
         let body = created(&pool, &shape);
         known::<VirtualMachineScaleSet>(body);
         // Towards an empty set everything that a PATCH can carry is missing.
-        let missing = bodies::missing(&pool, &shape, &json!({})).unwrap();
+        let missing = lacking(&pool, &shape, &json!({}));
         known::<VirtualMachineScaleSetUpdate>(bodies::reshape(
             &pool,
             missing.send,
