@@ -7,7 +7,8 @@ use serde_json::{Map, Value, json};
 use spotpool_core::units::{Count, VmSize};
 use std::collections::BTreeMap;
 
-use super::profile::{self, NotRead, strip_nulls};
+use super::json::strip_nulls;
+use super::profile::{self, NotRead};
 use crate::cloud::{OrchestrationMode, PoolRef, Shape};
 
 /// What a shape says about a scale set, whoever sends it and why: zones, plan, identity and profile.

@@ -19,6 +19,7 @@ mod document;
 mod errors;
 mod held;
 mod instances;
+mod json;
 mod login;
 mod operation;
 mod options;

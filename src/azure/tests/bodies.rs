@@ -6,7 +6,7 @@ use super::*;
 use crate::api::{InstanceTemplate, Reference};
 use crate::azure::difference::{Difference, difference};
 use crate::azure::held::Held;
-use crate::azure::{bodies, profile};
+use crate::azure::{bodies, json};
 use crate::cloud::{Content, Contents, EvictionPolicy, OrchestrationMode};
 use spotpool_core::units::MicroUsd;
 use std::path::Path;
@@ -435,8 +435,8 @@ fn known<Model: serde::Serialize + serde::de::DeserializeOwned>(mut body: Value)
     body.as_object_mut().unwrap().remove("identity");
     let mut back =
         serde_json::to_value(serde_json::from_value::<Model>(body.clone()).unwrap()).unwrap();
-    profile::strip_nulls(&mut back);
-    profile::strip_nulls(&mut body);
+    json::strip_nulls(&mut back);
+    json::strip_nulls(&mut body);
     assert_eq!(back, body);
 }
 
