@@ -121,7 +121,7 @@ pub fn plan(desired: &Desired, observed: &Observed, memory: &Memory, now: Timest
     let summary = summary::summarise(desired, ours, stage, &mut memory, now);
     if memory.process.to_replace > 0 && matches!(summary.stage, Stage::AtRest) {
         let message = format!(
-            "{} evicted instances are replaced and run",
+            "{} evicted instances run again or have been replaced",
             memory.process.to_replace
         );
         notes.push(Because {
