@@ -20,6 +20,14 @@ pub(super) fn subnet_id() -> Rule {
     .message("must be a full Azure resource ID, such as /subscriptions/…/virtualNetworks/vnet/subnets/batch")
 }
 
+/// For a field that holds the full ID of an image: a managed one, or one in a gallery, with or without its version.
+pub(super) fn image_id() -> Rule {
+    Rule::new(
+        "self.matches('(?i)^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft.Compute/(galleries/[^/]+/)?images/[^/]+(/versions/[^/]+)?$')",
+    )
+    .message(must("Microsoft.Compute/galleries/gallery/images/image/versions/1.0.0").as_str())
+}
+
 /// For a field that holds the full ID of a resource; `example` is one below `providers/`, such as `Microsoft.Network/networkSecurityGroups/nsg`.
 pub(super) fn resource_id(example: &str) -> Rule {
     Rule::new(format!("self.matches('{}')", pattern(example)).as_str())

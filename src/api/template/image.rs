@@ -3,6 +3,8 @@
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
+use super::super::rules;
+
 /// The disk image of an instance. Exactly one of marketplace, id and communityGalleryImageID is set.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -20,6 +22,7 @@ pub struct Image {
     /// Resource ID of a managed image, or of an image (version) in an Azure Compute Gallery.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
+    #[x_kube(validation = rules::image_id())]
     pub id: Option<String>,
     /// ID of an image in a community gallery, such as /CommunityGalleries/NAME/Images/NAME/Versions/latest.
     #[serde(
@@ -28,6 +31,10 @@ pub struct Image {
         rename = "communityGalleryImageID"
     )]
     #[schemars(length(min = 1, max = 512))]
+    #[x_kube(
+        validation = Rule::new("self.matches('(?i)^/CommunityGalleries/[^/]+/Images/[^/]+(/Versions/[^/]+)?$')")
+            .message("must be the ID of an image in a community gallery, such as /CommunityGalleries/NAME/Images/NAME/Versions/latest"),
+    )]
     pub community_gallery_image_id: Option<String>,
     /// The purchase plan of a marketplace image that has one, or of a gallery image that was made from it. Its terms must have been accepted once in the subscription: az vm image terms accept.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -39,8 +39,8 @@ async fn refuses_to_change_what_cannot_be_changed_also_by_unset_then_set() -> Re
             fixed("template.admin.username", "other"),
         ),
         (
-            json!({"template": {"admin": null, "image": {"marketplace": null, "id": "/i"}}}),
-            json!({"template": {"admin": null, "image": {"marketplace": null, "id": "/i"}, "os": "Windows"}}),
+            json!({"template": {"admin": null, "image": {"marketplace": null, "id": "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/images/i"}}}),
+            json!({"template": {"admin": null, "image": {"marketplace": null, "id": "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/images/i"}, "os": "Windows"}}),
             fixed("template.os", "Windows"),
         ),
         (

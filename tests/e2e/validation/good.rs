@@ -71,6 +71,10 @@ async fn takes_good_pools_twice_unchanged_and_scales_and_shows_them() -> Result<
             }),
         ),
         pool(
+            "image",
+            json!({"template": {"image": {"marketplace": null, "id": "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/images/i"}}}),
+        ),
+        pool(
             "gallery",
             json!({"template": {"image": {"marketplace": null, "communityGalleryImageID": "/CommunityGalleries/g/Images/i/Versions/latest"}, "admin": null}}),
         ),

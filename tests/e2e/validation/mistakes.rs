@@ -69,8 +69,24 @@ async fn refuses_what_cannot_be_right_and_says_what_to_write() -> Result<()> {
             whole("template.image", "set exactly one of marketplace, id and communityGalleryImageID"),
         ),
         (
-            json!({"template": {"image": {"marketplace": null, "id": "/a", "communityGalleryImageID": "/b"}}}),
+            json!({"template": {"image": {"marketplace": null, "id": "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/images/i", "communityGalleryImageID": "/CommunityGalleries/g/Images/i"}}}),
             whole("template.image", "set exactly one of marketplace, id and communityGalleryImageID"),
+        ),
+        (
+            json!({"template": {"image": {"marketplace": null, "id": "ubuntu"}}}),
+            field(
+                "template.image.id",
+                "\"ubuntu\"",
+                "must be a full Azure resource ID, such as /subscriptions/…/providers/Microsoft.Compute/galleries/gallery/images/image/versions/1.0.0",
+            ),
+        ),
+        (
+            json!({"template": {"image": {"marketplace": null, "communityGalleryImageID": "ubuntu"}}}),
+            field(
+                "template.image.communityGalleryImageID",
+                "\"ubuntu\"",
+                "must be the ID of an image in a community gallery, such as /CommunityGalleries/NAME/Images/NAME/Versions/latest",
+            ),
         ),
         (
             json!({"template": {"admin": null}}),
@@ -121,7 +137,7 @@ async fn refuses_what_cannot_be_right_and_says_what_to_write() -> Result<()> {
             first("spec.template.os: Unsupported value: \"MacOS\": supported values: \"Linux\", \"Windows\""),
         ),
         (
-            json!({"template": {"image": {"marketplace": null, "communityGalleryImageID": "/g", "plan": {"name": "n", "publisher": "p", "product": "o"}}}}),
+            json!({"template": {"image": {"marketplace": null, "communityGalleryImageID": "/CommunityGalleries/g/Images/i", "plan": {"name": "n", "publisher": "p", "product": "o"}}}}),
             whole("template.image.plan", "images of a community gallery have no purchase plan: remove plan"),
         ),
         (
@@ -145,7 +161,7 @@ async fn refuses_what_cannot_be_right_and_says_what_to_write() -> Result<()> {
             whole("template.userData", "set exactly one of inline, secretKeyRef and configMapKeyRef"),
         ),
         (
-            json!({"template": {"image": {"marketplace": null, "id": "/i"}, "admin": null, "customData": {"inline": "a"}}}),
+            json!({"template": {"image": {"marketplace": null, "id": "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/images/i"}, "admin": null, "customData": {"inline": "a"}}}),
             whole("template.customData", "Azure takes custom data only together with an administrator: set template.admin, or use userData"),
         ),
         (
