@@ -44,7 +44,7 @@ const FAR: u32 = 20_000;
 impl Default for Market {
     /// A small catalogue with plausible prices, unlimited capacity and far limits.
     fn default() -> Self {
-        let rows: [(&str, &str, u32, u32, bool, u64, u64); 12] = [
+        let rows: [(&str, &str, u32, u32, bool, u64, u64); 18] = [
             (
                 "Standard_D2s_v5",
                 "standardDSv5Family",
@@ -143,6 +143,60 @@ impl Default for Market {
                 true,
                 338_000,
                 67_600,
+            ),
+            (
+                "Standard_D4ds_v5",
+                "standardDDSv5Family",
+                4,
+                16,
+                true,
+                226_000,
+                45_200,
+            ),
+            (
+                "Standard_D4ads_v5",
+                "standardDADSv5Family",
+                4,
+                16,
+                true,
+                206_000,
+                41_200,
+            ),
+            (
+                "Standard_NC8as_T4_v3",
+                "Standard NCASv3_T4 Family",
+                8,
+                56,
+                true,
+                752_000,
+                150_400,
+            ),
+            (
+                "Standard_NC16as_T4_v3",
+                "Standard NCASv3_T4 Family",
+                16,
+                110,
+                true,
+                1_204_000,
+                240_800,
+            ),
+            (
+                "Standard_NC64as_T4_v3",
+                "Standard NCASv3_T4 Family",
+                64,
+                440,
+                true,
+                4_352_000,
+                870_400,
+            ),
+            (
+                "Standard_NC24ads_A100_v4",
+                "StandardNCADSA100v4Family",
+                24,
+                220,
+                true,
+                3_673_000,
+                734_600,
             ),
             ("Standard_B2s", "standardBSFamily", 2, 4, false, 41_600, 0),
         ];
