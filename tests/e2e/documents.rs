@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::harness::Result;
 use crate::harness::control_plane::ControlPlane;
 
-const DOCUMENTS: [&str; 12] = [
+const DOCUMENTS: [&str; 13] = [
     "AGENTS.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
@@ -15,6 +15,7 @@ const DOCUMENTS: [&str; 12] = [
     "SECURITY.md",
     "charts/spotpool/README.md",
     "docs/credentials.md",
+    "docs/examples.md",
     "docs/getting-started.md",
     "docs/how-it-decides.md",
     "docs/reasons.md",
@@ -32,7 +33,7 @@ fn pools_in(document: &str) -> Vec<String> {
         .skip(1)
         .step_by(2)
         .filter_map(|block| block.strip_prefix("yaml\n"))
-        .filter(|block| block.contains("kind: SpotPool"))
+        .filter(|block| block.lines().any(|line| line == "kind: SpotPool"))
         .map(str::to_owned)
         .collect()
 }

@@ -12,6 +12,7 @@ mod control_plane_test;
 mod crash;
 mod documents;
 mod every_field;
+mod examples;
 mod identities;
 mod logins;
 mod outages;

@@ -11,6 +11,7 @@ pub mod pki;
 pub mod ports;
 pub mod process;
 pub mod spotpool;
+pub mod wiretap;
 
 /// Whatever went wrong, in words for the person who reads the test's output.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;
