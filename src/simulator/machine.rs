@@ -35,15 +35,7 @@ fn virtual_machine(state: &State, set: &ScaleSet, instance: &Instance) -> Value 
     let mut properties = common(state, set, instance);
     properties["virtualMachineScaleSet"] = json!({"id": set_id(state, set)});
     properties["priority"] = json!(instance.priority.as_str());
-    if instance.priority == Priority::Spot {
-        // [REC cap 2] Regular instances carry neither, and instances of Uniform sets say nothing of it all [swagger].
-        properties["evictionPolicy"] = json!(instance.model.eviction_policy.as_str());
-        let price = instance
-            .model
-            .max_price
-            .map_or(-1.0, |micros| micros as f64 / 1e6);
-        properties["billingProfile"] = json!({"maxPrice": price});
-    }
+    tell_spot(&mut properties, instance);
     properties["networkProfile"] = json!({"networkInterfaces": nics(&profile, |name| {
         let suffix = ids::text(state.seed, &format!("nic/{name}/{}", instance.name), 8, ids::HEX);
         format!("{group}/Microsoft.Network/networkInterfaces/{name}-{suffix}")
@@ -67,6 +59,9 @@ fn numbered(state: &State, set: &ScaleSet, instance: &Instance) -> Value {
         "networkInterfaceConfigurations": profile.pointer("/networkProfile/networkInterfaceConfigurations"),
     });
     properties["networkProfile"] = json!({"networkInterfaces": nics(&profile, |name| format!("{id}/networkInterfaces/{name}"))});
+    if state.uniform_tells_priority {
+        tell_spot(&mut properties, instance);
+    }
     json!({
         "id": id,
         "type": "Microsoft.Compute/virtualMachineScaleSets/virtualMachines",
@@ -74,6 +69,19 @@ fn numbered(state: &State, set: &ScaleSet, instance: &Instance) -> Value {
         "sku": {"name": instance.model.vm_size, "tier": "Standard"},
         "properties": properties,
     })
+}
+
+/// [REC cap 2] Regular instances carry neither policy nor price.
+fn tell_spot(properties: &mut Value, instance: &Instance) {
+    if instance.priority == Priority::Spot {
+        properties["priority"] = json!(instance.priority.as_str());
+        properties["evictionPolicy"] = json!(instance.model.eviction_policy.as_str());
+        let price = instance
+            .model
+            .max_price
+            .map_or(-1.0, |micros| micros as f64 / 1e6);
+        properties["billingProfile"] = json!({"maxPrice": price});
+    }
 }
 
 /// What both kinds of documents say in their properties.

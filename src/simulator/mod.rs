@@ -134,6 +134,7 @@ impl Simulator {
             seed: options.seed,
             subscription: options.subscription.clone(),
             page_size: options.page_size,
+            uniform_tells_priority: false,
             throttle: options.throttle,
             missing_groups: Vec::new(),
             sets: BTreeMap::new(),

@@ -77,6 +77,7 @@ pub struct Settings {
     /// Seconds that Resource Graph is behind, up to 600.
     pub graph_lag: Option<f64>,
     pub graph_page_size: Option<usize>,
+    pub uniform_tells_priority: Option<bool>,
     pub throttle: Option<bool>,
     pub missing_resource_groups: Option<Vec<String>>,
 }
@@ -196,6 +197,9 @@ impl Settings {
     /// As `apply_to`.
     pub fn apply(&self, state: &mut State) -> Result<(), String> {
         self.apply_to(state.region.options_mut())?;
+        state.uniform_tells_priority = self
+            .uniform_tells_priority
+            .unwrap_or(state.uniform_tells_priority);
         state.page_size = self.page_size.unwrap_or(state.page_size);
         if let Some(seconds) = self.graph_lag {
             state.graph.lag = (seconds.clamp(0.0, 600.0) * 1000.0) as u64;
@@ -247,6 +251,7 @@ pub fn shown(state: &State) -> Value {
         "pageSize": state.page_size,
         "graphLag": state.graph.lag as f64 / 1000.0,
         "graphPageSize": state.graph.page,
+        "uniformTellsPriority": state.uniform_tells_priority,
         "throttle": state.throttle,
         "missingResourceGroups": state.missing_groups,
         "speed": state.clock.speed(),

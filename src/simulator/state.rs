@@ -169,6 +169,9 @@ pub struct State {
     pub subscription: String,
     /// Items on a page of a list.
     pub page_size: usize,
+    /// Whether Uniform instances say that they are Spot, under which policy and up to which price. [REC cap 8] they do, with
+    /// api-version 2021-11-01; [SDK] the descriptions of 2024-07-01 and 2026-04-01 do not know it.
+    pub uniform_tells_priority: bool,
     /// Whether exhausted limits refuse.
     pub throttle: bool,
     /// Lower-case names of resource groups that do not exist; all others do.

@@ -336,3 +336,23 @@ async fn a_number_used_again_is_another_machine() {
     assert_eq!(again[0]["name"], "render_0");
     assert_ne!(id(again), first);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_numbered_instance_tells_its_priority_in_the_recorded_reading_alone() {
+    // [REC cap 8] against [SDK].
+    let sim = numbered(1, "Delete").await;
+    let told = |all: Vec<Value>| {
+        let properties = &all[0]["properties"];
+        json!([
+            properties["priority"],
+            properties["evictionPolicy"],
+            properties["billingProfile"]
+        ])
+    };
+    assert_eq!(told(below(&sim, "").await), json!([null, null, null]));
+    sim.with(|state| state.uniform_tells_priority = true);
+    assert_eq!(
+        told(below(&sim, "").await),
+        json!(["Spot", "Delete", {"maxPrice": -1.0}])
+    );
+}
