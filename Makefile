@@ -38,7 +38,7 @@ bench: ## figures: plans a second; a hundred pools at rest; how soon an eviction
 	cargo bench --bench planner --bench pools
 
 .PHONY: conformance
-conformance: ## let Microsoft's own Python SDK drive the simulator (installs it into target/conformance)
+conformance: ## let Microsoft's own Python SDKs drive the simulator, in both modes (installs them into target/conformance)
 	@tests/conformance/run
 
 .PHONY: schemas

@@ -47,7 +47,9 @@ def kind(command, logs, mode, policy):
     tally = Tally()
     with Simulator(command, logs / f"{mode}-{policy}.jsonl".lower(), SPEED) as simulator:
         sdk = Sdk(simulator.address)
-        simulator.control("world", {"capacityFalls": "late", "lags": [20], "operation": 20, "simulatedEvictionNotice": [160, 200]})
+        # Sources do not agree on whether Uniform instances tell their priority: here those of one policy do.
+        world = {"operation": 20, "simulatedEvictionNotice": [160, 200], "uniformTellsPriority": policy == "Deallocate"}
+        simulator.control("world", {"capacityFalls": "late", "lags": [20], **world})
         for name, check in PARTS:
             pool = Pool(sdk, simulator, mode, policy, f"{name}-{mode}".lower())
             guarded(tally, f"{mode}, {policy}: {name}", lambda: check(tally, pool))
