@@ -19,6 +19,7 @@ mod outages;
 mod pool;
 mod prepare_test;
 mod references;
+mod restarts;
 mod survey;
 mod throttling;
 mod validation;
