@@ -68,6 +68,9 @@ pub struct SimulatorArgs {
     /// Count requests in the rate-limit headers without ever answering 429
     #[arg(long)]
     no_throttle: bool,
+    /// Seconds that operations ask their callers to wait; without it they say nothing, as Azure's, and Microsoft's clients wait 30
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=600))]
+    retry_after: Option<u64>,
 }
 
 const EXAMPLES: &str = "\
@@ -200,6 +203,7 @@ fn options(args: &SimulatorArgs) -> Options {
         page_size: args.page_size,
         graph_lag: args.graph_lag,
         throttle: !args.no_throttle,
+        retry_after: args.retry_after,
         log: args.log.clone(),
         tls: args.tls_dir.clone(),
     }

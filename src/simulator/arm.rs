@@ -5,7 +5,10 @@ use super::operations;
 use super::route::{Route, route};
 use super::state::State;
 use super::wire::{Call, Reply};
-use super::{batches, catalogue, graph, ids, instances, members, scale_sets, summary};
+use super::{
+    batches, catalogue, deployments, graph, ids, images, instances, members, resources, scale_sets,
+    subscriptions, summary,
+};
 
 /// One request with what its handlers need.
 pub struct Exchange<'a> {
@@ -68,7 +71,8 @@ impl Exchange<'_> {
         if route == Route::Graph && self.call.method == "POST" {
             return graph::answer(self, here);
         }
-        if !subscription.eq_ignore_ascii_case(&self.state.subscription) {
+        let within = !matches!(route, Route::Subscriptions | Route::Tenants);
+        if within && !subscription.eq_ignore_ascii_case(&self.state.subscription) {
             let message = format!("The subscription '{subscription}' could not be found.");
             return Err(Reply::gateway(404, "SubscriptionNotFound", &message));
         }
@@ -102,7 +106,7 @@ impl Exchange<'_> {
         Err(Reply::gateway(401, code, message))
     }
 
-    fn versioned(&self) -> Result<(), Reply> {
+    pub(super) fn versioned(&self) -> Result<(), Reply> {
         let Some(version) = self.call.parameter("api-version") else {
             let message =
                 "The api-version query parameter (?api-version=) is required for all requests.";
@@ -123,9 +127,10 @@ impl Exchange<'_> {
         Err(Reply::gateway(400, "InvalidApiVersionParameter", &message))
     }
 
-    fn routed(&mut self, route: Route) -> Result<Reply, Reply> {
-        if let Some(group) =
-            group_of(&route).filter(|g| self.state.missing_groups.contains(&g.to_lowercase()))
+    pub(super) fn routed(&mut self, route: Route) -> Result<Reply, Reply> {
+        let makes_it = matches!(route, Route::ResourceGroup { .. }) && self.call.method == "PUT";
+        if let Some(group) = group_of(&route)
+            .filter(|g| !makes_it && self.state.missing_groups.contains(&g.to_lowercase()))
         {
             return Err(Reply::gateway(
                 404,
@@ -134,12 +139,36 @@ impl Exchange<'_> {
             ));
         }
         match (self.call.method.as_str(), &route) {
-            ("GET", Route::Subscription) => Ok(catalogue::subscription(self)),
+            ("GET", Route::Subscriptions) => Ok(subscriptions::all(self)),
+            ("GET", Route::Tenants) => Ok(subscriptions::tenants(self)),
+            ("GET", Route::Subscription) => Ok(subscriptions::one(self)),
             ("GET" | "HEAD", Route::ResourceGroup { group }) => {
                 Ok(catalogue::resource_group(self, group))
             }
+            ("PUT", Route::ResourceGroup { group }) => catalogue::make_group(self, group),
             ("GET", Route::Skus) => Ok(catalogue::skus(self)),
             ("GET", Route::Usages { location }) => catalogue::usages(self, location),
+            ("GET", Route::Images { location, path }) => images::answer(self, location, path),
+            ("PUT", Route::Deployment { group, name }) => deployments::put(self, group, name),
+            ("GET", Route::Deployment { group, name }) => deployments::get(self, group, name),
+            ("GET", Route::DeploymentStatus { group, name, id }) => {
+                deployments::poll(self, group, name, id)
+            }
+            (
+                "PUT",
+                Route::Network {
+                    group: Some(group),
+                    path,
+                },
+            ) => resources::put(self, group, path),
+            ("GET", Route::Network { group, path }) => resources::get(self, group.as_deref(), path),
+            (
+                "DELETE",
+                Route::Network {
+                    group: Some(group),
+                    path,
+                },
+            ) => resources::delete(self, group, path),
             ("GET", Route::Operation { id }) => operations::poll(self, id),
             ("GET", Route::Sets { group, location }) => {
                 scale_sets::list(self, group.as_deref(), location.as_deref())
@@ -255,7 +284,9 @@ impl Exchange<'_> {
 
 fn group_of(route: &Route) -> Option<&str> {
     match route {
-        Route::Sets { group, .. } | Route::Machines { group, .. } => group.as_deref(),
+        Route::Sets { group, .. }
+        | Route::Machines { group, .. }
+        | Route::Network { group, .. } => group.as_deref(),
         Route::ResourceGroup { group }
         | Route::Set { group, .. }
         | Route::SetAction { group, .. }
@@ -265,9 +296,14 @@ fn group_of(route: &Route) -> Option<&str> {
         | Route::SetMachineAction { group, .. }
         | Route::Machine { group, .. }
         | Route::MachineView { group, .. }
-        | Route::MachineAction { group, .. } => Some(group),
+        | Route::MachineAction { group, .. }
+        | Route::Deployment { group, .. }
+        | Route::DeploymentStatus { group, .. } => Some(group),
         Route::Graph
         | Route::Subscription
+        | Route::Subscriptions
+        | Route::Tenants
+        | Route::Images { .. }
         | Route::Skus
         | Route::Usages { .. }
         | Route::Operation { .. }

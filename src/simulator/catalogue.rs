@@ -116,11 +116,31 @@ pub fn resource_group(exchange: &Exchange<'_>, group: &str) -> Reply {
     )
 }
 
-/// GET of the subscription.
-pub fn subscription(exchange: &Exchange<'_>) -> Reply {
-    let id = &exchange.state.subscription;
-    Reply::json(
-        200,
-        json!({"id": format!("/subscriptions/{id}"), "subscriptionId": id, "displayName": "simulated", "state": "Enabled"}),
-    )
+/// PUT of a resource group: 201 for one that was missing, 200 for any other. Its tags are not kept.
+///
+/// # Errors
+/// 400 without a location; 409 for another one.
+pub fn make_group(exchange: &mut Exchange<'_>, group: &str) -> Result<Reply, Reply> {
+    let body = exchange.call.json()?;
+    let here = &*exchange.state.region.location;
+    let Some(wanted) = body["location"].as_str() else {
+        let message = "The location property is required for this definition.";
+        return Err(Reply::gateway(400, "LocationRequired", message));
+    };
+    if !same_location(wanted, here) {
+        let message = format!(
+            "Invalid resource group location '{wanted}'. The simulator's resource groups are in '{here}'."
+        );
+        return Err(Reply::gateway(
+            409,
+            "InvalidResourceGroupLocation",
+            &message,
+        ));
+    }
+    let missing = &mut exchange.state.missing_groups;
+    let before = missing.len();
+    missing.retain(|name| !name.eq_ignore_ascii_case(group));
+    let status = if missing.len() < before { 201 } else { 200 };
+    let reply = resource_group(exchange, group);
+    Ok(Reply { status, ..reply })
 }

@@ -97,6 +97,11 @@ fn redacted(value: Value) -> Value {
                 // Lists are references to a vault, such as osProfile.secrets.
                 if SECRET_FIELDS.contains(&key.as_str()) && !value.is_array() {
                     (key, json!("***"))
+                } else if key == "parameters" {
+                    // Of a deployment: which of them are secrets, its template says elsewhere.
+                    let names = value.as_object().into_iter().flatten();
+                    let hidden = names.map(|(name, _)| (name.clone(), json!("***")));
+                    (key, hidden.collect::<Map<_, _>>().into())
                 } else {
                     (key, redacted(value))
                 }

@@ -1,9 +1,9 @@
 //! The JSON of one instance, as a virtual machine of its own (Flexible) or as a part of its scale set (Uniform), and its
 //! instance view, which tells the same in both modes.
 
-use super::ids;
 use super::scale_sets::set_id;
 use super::state::{MachineRecord, State};
+use super::{ids, images};
 use serde_json::{Map, Value, json};
 use spotpool_core::world::{Instance, OrchestrationMode, Phase, Priority, ScaleSet};
 
@@ -131,7 +131,7 @@ fn storage(state: &State, set: &ScaleSet, profile: &Value, instance: &Instance) 
         .cloned()
         .unwrap_or_default();
     if image["version"] == json!("latest") {
-        image["exactVersion"] = json!("24.04.202411010");
+        image["exactVersion"] = json!(images::LATEST);
     }
     let template = profile
         .pointer("/storageProfile/osDisk")

@@ -15,10 +15,12 @@ mod catalogue;
 mod clock;
 mod connection;
 pub mod control;
+mod deployments;
 mod documents;
 pub mod faults;
 mod graph;
 mod ids;
+mod images;
 mod instances;
 mod limits;
 mod log;
@@ -28,10 +30,12 @@ mod members;
 mod operations;
 mod page;
 mod requested;
+mod resources;
 mod route;
 mod scale_sets;
 pub mod settings;
 mod state;
+mod subscriptions;
 mod summary;
 #[cfg(test)]
 mod tests;
@@ -83,6 +87,8 @@ pub struct Options {
     pub graph_lag: u64,
     /// Whether exhausted request limits refuse with 429.
     pub throttle: bool,
+    /// Seconds that operations ask their callers to wait; `None`: they say nothing, as Compute's, and a client takes its own time.
+    pub retry_after: Option<u64>,
     /// Where the request log goes, if anywhere.
     pub log: Option<PathBuf>,
     /// Serve over TLS, write the certificate of our authority into this directory, and take no bearer tokens but our own.
@@ -101,6 +107,7 @@ impl Default for Options {
             page_size: 200,
             graph_lag: 10_000,
             throttle: true,
+            retry_after: None,
             log: None,
             tls: None,
         }
@@ -136,10 +143,13 @@ impl Simulator {
             page_size: options.page_size,
             uniform_tells_priority: false,
             throttle: options.throttle,
+            retry_after: options.retry_after,
             missing_groups: Vec::new(),
             sets: BTreeMap::new(),
             operations: BTreeMap::new(),
             graph: graph::Graph::behind(options.graph_lag),
+            resources: BTreeMap::new(),
+            deployments: BTreeMap::new(),
             limits: limits::Limits::default(),
             faults: Faults::default(),
             log: log::Log::to_file(file),

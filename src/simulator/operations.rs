@@ -1,5 +1,5 @@
 //! Long-running operations on the wire: the signed addresses to ask, and the answers, as Compute really gives them
-//! [REC cap 1, 3, 4]: PUT carries Azure-AsyncOperation alone, POST and DELETE Location as well, nobody Retry-After.
+//! [REC cap 1, 3, 4]: PUT carries Azure-AsyncOperation alone, POST and DELETE Location as well, nobody Retry-After (`patient` adds it on request).
 
 use super::arm::Exchange;
 use super::ids;
@@ -16,13 +16,21 @@ pub fn announce(
 ) -> Reply {
     let id = exchange.request_id.clone();
     exchange.state.operations.insert(id.clone(), operation);
-    let reply = reply
+    let reply = patient(exchange, reply)
         .with("azure-asyncnotification", "Enabled")
         .with("azure-asyncoperation", address(exchange, &id, false));
     if location {
         reply.with("location", address(exchange, &id, true))
     } else {
         reply
+    }
+}
+
+/// Asks the caller to wait, where the simulator was told to.
+pub fn patient(exchange: &Exchange<'_>, reply: Reply) -> Reply {
+    match exchange.state.retry_after {
+        None => reply,
+        Some(seconds) => reply.with("retry-after", seconds.to_string()),
     }
 }
 
@@ -86,7 +94,8 @@ pub fn poll(exchange: &Exchange<'_>, id: &str) -> Result<Reply, Reply> {
         .is_some_and(|m| m.eq_ignore_ascii_case("true"));
     match (&operation.status, monitor) {
         (Status::InProgress, true) => {
-            Ok(Reply::empty(202).with("location", address(exchange, &id, true)))
+            let reply = Reply::empty(202).with("location", address(exchange, &id, true));
+            Ok(patient(exchange, reply))
         }
         (Status::Succeeded, true) => Ok(Reply::empty(200)),
         (Status::Failed(failure), true) => {
@@ -114,7 +123,11 @@ pub fn poll(exchange: &Exchange<'_>, id: &str) -> Result<Reply, Reply> {
                 );
             }
             body.insert("name".into(), json!(id));
-            Ok(Reply::json(200, body.into()))
+            let reply = Reply::json(200, body.into());
+            match status {
+                Status::InProgress => Ok(patient(exchange, reply)),
+                _ => Ok(reply),
+            }
         }
     }
 }

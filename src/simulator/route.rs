@@ -6,6 +6,8 @@
 pub enum Route {
     /// Resource Graph, which belongs to no subscription.
     Graph,
+    Subscriptions,
+    Tenants,
     Subscription,
     ResourceGroup {
         group: String,
@@ -13,6 +15,25 @@ pub enum Route {
     Skus,
     Usages {
         location: String,
+    },
+    /// What follows `publishers/`.
+    Images {
+        location: String,
+        path: Vec<String>,
+    },
+    Deployment {
+        group: String,
+        name: String,
+    },
+    DeploymentStatus {
+        group: String,
+        name: String,
+        id: String,
+    },
+    /// What follows `Microsoft.Network/`.
+    Network {
+        group: Option<String>,
+        path: Vec<String>,
     },
     Operation {
         id: String,
@@ -79,15 +100,47 @@ pub fn route(segments: &[String]) -> Option<(String, Route)> {
     let lower: Vec<String> = segments.iter().map(|s| s.to_lowercase()).collect();
     let lower: Vec<&str> = lower.iter().map(String::as_str).collect();
     let at = |i: usize| segments.get(i).cloned().unwrap_or_default();
-    if lower == ["providers", "microsoft.resourcegraph", "resources"] {
-        return Some((String::new(), Route::Graph));
-    }
-    let ["subscriptions", _, rest @ ..] = lower.as_slice() else {
-        return None;
+    let from = |i: usize| segments.get(i..).unwrap_or_default().to_vec();
+    let rest = match lower.as_slice() {
+        ["subscriptions"] => return Some((String::new(), Route::Subscriptions)),
+        ["providers", "microsoft.resourcegraph", "resources"] => {
+            return Some((String::new(), Route::Graph));
+        }
+        ["tenants"] => return Some((String::new(), Route::Tenants)),
+        ["subscriptions", _, rest @ ..] => rest,
+        _ => return None,
     };
     let route = match rest {
         [] => Route::Subscription,
         ["resourcegroups", _] => Route::ResourceGroup { group: at(3) },
+        [
+            "providers",
+            "microsoft.compute",
+            "locations",
+            _,
+            "publishers",
+            _,
+            ..,
+        ] => Route::Images {
+            location: at(5),
+            path: from(7),
+        },
+        ["providers", "microsoft.network", _, ..] => Route::Network {
+            group: None,
+            path: from(4),
+        },
+        ["resourcegroups", _, "providers", "microsoft.network", _, ..] => Route::Network {
+            group: Some(at(3)),
+            path: from(6),
+        },
+        [
+            "resourcegroups",
+            _,
+            "providers",
+            "microsoft.resources",
+            "deployments",
+            rest @ ..,
+        ] => deployments(rest, at(3), &at),
         ["providers", "microsoft.compute", rest @ ..] => subscription_level(rest, &at),
         [
             "resourcegroups",
@@ -99,6 +152,18 @@ pub fn route(segments: &[String]) -> Option<(String, Route)> {
         _ => Route::Unknown,
     };
     Some((at(1), route))
+}
+
+fn deployments(rest: &[&str], group: String, at: &dyn Fn(usize) -> String) -> Route {
+    match rest {
+        [_] => Route::Deployment { group, name: at(7) },
+        [_, "operationstatuses", _] => Route::DeploymentStatus {
+            group,
+            name: at(7),
+            id: at(9),
+        },
+        _ => Route::Unknown,
+    }
 }
 
 fn subscription_level(rest: &[&str], at: &dyn Fn(usize) -> String) -> Route {

@@ -2,6 +2,7 @@
 //! request catches up with the clock first, so no timer runs.
 
 use super::clock::Clock;
+use super::deployments::Deployment;
 use super::faults::Faults;
 use super::graph::Graph;
 use super::ids;
@@ -174,6 +175,8 @@ pub struct State {
     pub uniform_tells_priority: bool,
     /// Whether exhausted limits refuse.
     pub throttle: bool,
+    /// Seconds that operations ask their callers to wait.
+    pub retry_after: Option<u64>,
     /// Lower-case names of resource groups that do not exist; all others do.
     pub missing_groups: Vec<String>,
     /// By scale set.
@@ -182,6 +185,10 @@ pub struct State {
     pub operations: BTreeMap<String, u64>,
     /// Resource Graph's copy of the world.
     pub graph: Graph,
+    /// Networks and the like, by lower-case path from the resource group on.
+    pub resources: BTreeMap<String, Value>,
+    /// By lower-case resource group and name.
+    pub deployments: BTreeMap<String, Deployment>,
     /// Token buckets.
     pub limits: Limits,
     /// Rules.

@@ -319,6 +319,13 @@ fn form(body: &[u8]) -> BTreeMap<String, String> {
         .collect()
 }
 
+/// The tenant that the bearer token of a request names.
+#[must_use]
+pub fn tenant_of(call: &Call) -> Option<String> {
+    let (_, token) = call.header("authorization")?.split_once(' ')?;
+    Jwt::read(token.trim())?.claim("tid").map(str::to_owned)
+}
+
 /// What the control API shows: rules, how often each application asked, and how many of its tokens are good.
 #[must_use]
 pub fn shown(state: &State) -> Value {
