@@ -41,6 +41,10 @@ bench: ## figures: plans a second; a hundred pools at rest; how soon an eviction
 conformance: ## let Microsoft's own Python SDKs drive the simulator, in both modes (installs them into target/conformance)
 	@tests/conformance/run
 
+.PHONY: conformance-az
+conformance-az: ## let Microsoft's own Azure CLI log in to the simulator and run it (installs 730 MB into target/conformance-az; three minutes)
+	@tests/conformance-az/run
+
 .PHONY: schemas
 schemas: ## hold the traffic of the last `make test` to Microsoft's schemas (../shared/azure, or AZURE_SCHEMAS)
 	@tests/schemas/run

@@ -157,6 +157,15 @@ pub fn fill_defaults(document: &mut Value) {
         .and_then(Value::as_array_mut)
     {
         for nic in nics {
+            // The Azure CLI writes 'true'.
+            let primary = nic.pointer_mut("/properties/primary");
+            if let Some(primary) = primary.filter(|p| p.is_string()) {
+                *primary = json!(
+                    primary
+                        .as_str()
+                        .is_some_and(|p| p.eq_ignore_ascii_case("true"))
+                );
+            }
             if flexible {
                 default(nic, "/properties", "deleteOption", json!("Delete"));
             }

@@ -5,9 +5,12 @@ failed. az judges the wire: it must log in, deploy its template, find its way th
 """
 
 import json
+import os
+import ssl
 import subprocess
 import sys
 import time
+import urllib.request
 
 AZ, URL, LOG = sys.argv[1:]
 GROUP = "conformance-rg"
@@ -65,6 +68,13 @@ def refuses(sentence, code, *words):
     check(sentence, not said.ok and code in said.words, said)
 
 
+def control(what, **rule):
+    """What the simulator is told beside az."""
+    request = urllib.request.Request(f"{URL}/control/{what}", json.dumps(rule).encode(), method="POST")
+    trust = ssl.create_default_context(cafile=os.environ["REQUESTS_CA_BUNDLE"])
+    urllib.request.urlopen(request, context=trust, timeout=10).close()
+
+
 def of(action, name, *words):
     return ("vmss", action, "--resource-group", GROUP, "--name", name, *words)
 
@@ -86,12 +96,13 @@ def login():
     gives("cloud register finds everything at the metadata endpoint", None, "cloud", "register", "--name", "Simulated", "--endpoint-resource-manager", URL)
     gives("the login host came from there", URL, "cloud", "show", "--name", "Simulated", "--query", "endpoints.activeDirectory")
     gives("cloud set", None, "cloud", "set", "--name", "Simulated")
+    control("login", clientID=APPLICATION, secret=SECRET)
     who = ("--service-principal", "--username", APPLICATION, "--password", SECRET)
     refuses("a tenant that is none is refused", "AADSTS90002", "login", *who, "--tenant", "nobody.example")
+    refuses("a wrong secret is refused", "AADSTS7000215", "login", *who[:-1], "another", "--tenant", TENANT)
     gives("login with a secret lists the subscription", [[SUBSCRIPTION, TENANT, "Enabled"]], "login", *who, "--tenant", TENANT, "--query", "[].[id,tenantId,state]")
     gives("account show", [SUBSCRIPTION, "Simulated", APPLICATION], "account", "show", "--query", "[id,environmentName,user.name]")
-    tenants = [TENANT]
-    gives("account tenant list by its path", tenants, "rest", "--method", "get", "--url", f"{URL}/tenants?api-version=2022-12-01", "--resource", URL, "--query", "value[].tenantId")
+    gives("the tenants have a list, too", [TENANT], "rest", "--method", "get", "--url", f"{URL}/tenants?api-version=2022-12-01", "--resource", URL, "--query", "value[].tenantId")
     gives("group create", "Succeeded", "group", "create", "--name", GROUP, "--location", "eastus", "--query", "properties.provisioningState")
     gives("group show", "eastus", "group", "show", "--name", GROUP, "--query", "location")
 
@@ -133,7 +144,7 @@ def flexible():
     gives("vm simulate-eviction", None, *vm("simulate-eviction", spot[0]))
     until("the evicted instance is deallocated", ["ProvisioningState/succeeded", "PowerState/deallocated"], *vm("get-instance-view", spot[0], *states))
     regular = next((n for n, priority in listed if priority == "Regular"), "?")
-    refuses("a regular instance cannot be evicted", "Conflict", *vm("simulate-eviction", regular))
+    refuses("a regular instance cannot be evicted", "allowed only for Spot", *vm("simulate-eviction", regular))
     gives("deallocate", None, *of("deallocate", name))
     gives("deallocate was for all", ["ProvisioningState/succeeded", "PowerState/deallocated"], *vm("get-instance-view", regular, *states))
     gives("start", None, *of("start", name))

@@ -22,7 +22,7 @@ use super::{ids, operations};
 use scope::{Place, Scope};
 use serde_json::{Map, Value, json};
 use spotpool_core::world::Status;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use template::{Resource, Template};
 
 /// A deployment that was accepted.
@@ -91,6 +91,10 @@ pub fn put(exchange: &mut Exchange<'_>, group: &str, name: &str) -> Result<Reply
         ended: None,
     };
     carry_out(exchange, &mut deployment);
+    for resource in &mut deployment.resources {
+        // It may hold a password.
+        resource.body = Value::Null;
+    }
     let id = key(group, name);
     let status = if exchange.state.deployments.insert(id, deployment).is_some() {
         200
@@ -261,6 +265,10 @@ fn settled<'a>(exchange: &'a mut Exchange<'_>, group: &str, name: &str) -> Optio
     if let Some(mut deployment) = exchange.state.deployments.remove(&key) {
         if deployment.ended.is_none() {
             deployment.ended = deployment.end(exchange);
+            if deployment.ended.is_some() {
+                // It may hold passwords, and nobody asks it any more.
+                deployment.scope = Scope::new(deployment.scope.place);
+            }
         }
         exchange.state.deployments.insert(key.clone(), deployment);
     }
@@ -337,11 +345,6 @@ impl Deployment {
                 shown["value"] = value;
             }
             outputs.insert(camel(name), shown);
-        }
-        // Passwords are not kept longer than they are needed.
-        (self.scope.documents, self.scope.parameters) = (None, BTreeMap::new());
-        for resource in &mut self.resources {
-            resource.body = Value::Null;
         }
         Ok(outputs.into())
     }

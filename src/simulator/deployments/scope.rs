@@ -5,11 +5,16 @@
 
 use super::expression::{Expression, Start, Step};
 use serde_json::{Map, Value, json};
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Variables that name each other.
-const DEEPEST: usize = 32;
+/// Values, calls and variables inside each other.
+const DEEPEST: usize = 128;
+/// Values looked at in all: variables that each name another twice would otherwise never end.
+const MOST: u32 = 200_000;
+/// Characters of a text [DOC resource-manager best-practices: limits].
+const LONGEST: usize = 131_072;
 /// What `providers(…)` says of every type.
 const API_VERSIONS: [&str; 1] = ["2024-07-01"];
 
@@ -35,6 +40,21 @@ pub struct Scope {
     pub variables: BTreeMap<String, Value>,
     /// Documents that `reference` finds, by lower-case resource id; `None`: the resources are not there yet.
     pub documents: Option<BTreeMap<String, Value>>,
+    looks: Cell<u32>,
+}
+
+impl Scope {
+    /// Nothing has a name yet.
+    #[must_use]
+    pub const fn new(place: Place) -> Self {
+        Self {
+            place,
+            parameters: BTreeMap::new(),
+            variables: BTreeMap::new(),
+            documents: None,
+            looks: Cell::new(0),
+        }
+    }
 }
 
 impl fmt::Debug for Scope {
@@ -54,10 +74,16 @@ impl Scope {
         self.at(value, 0)
     }
 
-    fn at(&self, value: &Value, depth: usize) -> Result<Value, String> {
-        if depth > DEEPEST {
-            return Err("The template's variables name each other in a circle.".to_owned());
+    fn deeper(&self, depth: usize) -> Result<usize, String> {
+        self.looks.set(self.looks.get() + 1);
+        if depth < DEEPEST && self.looks.get() < MOST {
+            return Ok(depth + 1);
         }
+        Err("the template's values name each other in a circle, or are too many".to_owned())
+    }
+
+    fn at(&self, value: &Value, depth: usize) -> Result<Value, String> {
+        let depth = self.deeper(depth)?;
         Ok(match value {
             Value::String(text) => match inside(text) {
                 None => json!(text.strip_prefix('[').filter(|t| t.starts_with('[')).unwrap_or(text)),
@@ -80,6 +106,7 @@ impl Scope {
     }
 
     fn worth(&self, expression: &Expression, depth: usize) -> Result<Value, String> {
+        let depth = self.deeper(depth)?;
         let mut value = match &expression.start {
             Start::Text(text) => json!(text),
             Start::Whole(number) => json!(number),
@@ -128,7 +155,7 @@ impl Scope {
             }
             "variables" => {
                 let found = self.variables.get(&one()?);
-                self.at(found.ok_or_else(|| absent("variable"))?, depth + 1)
+                self.at(found.ok_or_else(|| absent("variable"))?, depth)
             }
             "concat" => concat(arguments),
             "resourceid" => self.resource_id(arguments).map(Value::String),
@@ -256,5 +283,9 @@ fn concat(arguments: &[Value]) -> Result<Value, String> {
         Value::Number(number) => Ok(number.to_string()),
         _ => Err("the function 'concat' takes either texts or arrays".to_owned()),
     });
-    texts.collect::<Result<String, _>>().map(Value::String)
+    let text = texts.collect::<Result<String, _>>()?;
+    if text.len() > LONGEST {
+        return Err(format!("a text has more than {LONGEST} characters"));
+    }
+    Ok(Value::String(text))
 }

@@ -37,7 +37,7 @@ pub struct Resource {
     pub id: String,
     /// `Microsoft.Network/virtualNetworks`
     pub kind: String,
-    /// Its last name.
+    /// Its name, with its parents' before it.
     pub name: String,
     /// The API version to make it with.
     pub version: String,
@@ -72,12 +72,8 @@ impl Template {
             );
         }
         let lower = |map: Map<String, Value>| map.into_iter().map(|(k, v)| (k.to_lowercase(), v));
-        let mut scope = Scope {
-            place,
-            parameters: BTreeMap::new(),
-            variables: lower(section("variables")?).collect(),
-            documents: None,
-        };
+        let mut scope = Scope::new(place);
+        scope.variables = lower(section("variables")?).collect();
         scope.parameters = parameters(section("parameters")?, &properties["parameters"], &scope)?;
         let listed = template["resources"]
             .as_array()
@@ -180,12 +176,13 @@ impl Resource {
         };
         let own = map.iter().filter(|(k, _)| !FOR_ARM.contains(&k.as_str()));
         let own: Map<String, Value> = own.map(|(k, v)| (k.clone(), v.clone())).collect();
+        let body = scope.value(&own.into())?;
         Ok(Self {
             id: format!("/subscriptions/{subscription}/resourceGroups/{group}/providers/{path}"),
-            name: names.last().copied().unwrap_or_default().to_owned(),
+            name,
             kind,
             version,
-            body: scope.value(&own.into())?,
+            body,
             depends_on,
         })
     }

@@ -1,5 +1,6 @@
 //! The simulator as its clients meet it, without sockets and under a paused clock.
 
+mod deployments;
 mod graph;
 mod life;
 mod login;
