@@ -2,7 +2,7 @@
 
 use super::act::{create, remove, replace, reshape, resize};
 use super::*;
-use crate::cloud::OrchestrationMode;
+use crate::cloud::{OrchestrationMode, Scope};
 use spotpool_core::units::InstanceName;
 use std::collections::BTreeSet;
 
@@ -87,6 +87,16 @@ async fn the_role_has_exactly_what_the_requests_need() {
             needed.extend(server.arrived().iter().map(permission));
         }
     }
+    // Resource Graph has no permission of its own: it shows each caller what it may read
+    // (learn.microsoft.com: *Overview of Azure Resource Graph*, *Permissions*).
+    let server = Server::start(vec![]).await;
+    azure(&server, &Hands::new())
+        .survey(&Scope::of(&pool()))
+        .await;
+    assert_eq!(
+        server.calls(),
+        ["POST /providers/Microsoft.ResourceGraph/resources"]
+    );
     needed.extend(LINKED.map(str::to_owned));
     let role: Value = serde_json::from_str(ROLE).unwrap();
     let given: Vec<&str> = role["Actions"]
