@@ -275,7 +275,7 @@ async fn helm_installs_it_and_keeps_the_pools_when_it_is_uninstalled() -> Result
     // Whoever may edit a namespace may scale a pool; whoever may view it may not.
     let pool = r#"{apiVersion: spotpool.io/v1alpha1, kind: SpotPool, metadata: {name: kept, namespace: default}, spec: {
         subscriptionID: 11111111-1111-1111-1111-111111111111, resourceGroup: g, location: eastus, vmSizes: [{name: Standard_D4s_v5}],
-        template: {image: {id: /i}, network: {subnetID: /subscriptions/s/resourceGroups/g/providers/Microsoft.Network/virtualNetworks/v/subnets/n}}}}"#;
+        template: {image: {id: /subscriptions/11111111-1111-1111-1111-111111111111/resourceGroups/batch-rg/providers/Microsoft.Compute/images/render}, network: {subnetID: /subscriptions/s/resourceGroups/g/providers/Microsoft.Network/virtualNetworks/v/subnets/n}}}}"#;
     apply(&plane, pool).await?;
     plane
         .kubectl([
