@@ -117,12 +117,24 @@ def put(value, *path):
     return change
 
 
+def update():
+    # As documented: qs-configure-rest-vmss.md, MicrosoftDocs/azure-docs.
+    change = create()
+    change["request"].update(method="PATCH", body={"identity": {"type": "SystemAssigned", "userAssignedIdentities": {"/id": None}}})
+    change["response"]["statusCode"] = 200
+    return change
+
+
 SENT, GIVEN = ("request", "body"), ("response", "body")
 PROFILE = ("properties", "virtualMachineProfile")
+LEAVES = {"type": "UserAssigned", "userAssignedIdentities": {"/id": None}}
 CORRUPTIONS = [
     # What is sent
     ("request body /evictionPolicy", create, put("Delete", *SENT, "evictionPolicy")),
     ("request body /properties/virtualMachineProfile/evictionPolicies", create, put(1, *SENT, *PROFILE, "evictionPolicies")),
+    ("request body /identity/userAssignedIdentities//id", create, put(LEAVES, *SENT, "identity")),
+    ("request body /identity/userAssignedIdentities//id/principalId", update, put({"principalId": "p"}, *SENT, "identity", "userAssignedIdentities", "/id")),
+    ("answer 200 body /identity/userAssignedIdentities//id", update, put(LEAVES, *GIVEN, "identity")),
     ("request body /etag", create, put("1", *SENT, "etag")),
     ("request body /properties/provisioningState", create, put("Succeeded", *SENT, "properties", "provisioningState")),
     ("request body /location", create, put(None, *SENT, "location")),
@@ -166,7 +178,7 @@ CORRUPTIONS = [
 
 class Judged(unittest.TestCase):
     def test_examples_and_recorded_answers_are_valid(self):
-        for make in (create, lambda: example("PriorityMix"), refused, view, machines, numbered, throttled, delete_instances):
+        for make in (create, lambda: example("PriorityMix"), update, refused, view, machines, numbered, throttled, delete_instances):
             self.assertEqual(problems(make()), [], make)
         self.assertEqual(problems(create(), poll(), poll("Succeeded", endTime="2024-08-26T08:36:38.3894511+00:00")), [])
         self.assertEqual(problems(machines(), next_page()), [])
