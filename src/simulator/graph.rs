@@ -26,17 +26,17 @@ resources
 | join kind=leftouter ( resources
 | where type =~ 'microsoft.compute/virtualmachines' and location =~ '{location}' and
     isnotempty(properties.virtualMachineScaleSet.id)
-| extend power = tostring(properties.extended.instanceView.powerState.code), leaving =
-    tostring(properties.provisioningState) =~ 'Deleting'
-| summarize machines = count(), up = countif(power =~ 'PowerState/running' and not(leaving)), down = countif(power in~
-    ('PowerState/stopped', 'PowerState/deallocated') and not(leaving)) by id =
+| extend power = tostring(properties.extended.instanceView.powerState.code), unsteady =
+    tostring(properties.provisioningState) in~ ('Creating', 'Deleting', 'Failed')
+| summarize machines = count(), up = countif(power =~ 'PowerState/running' and not(unsteady)), down = countif(power in~
+    ('PowerState/stopped', 'PowerState/deallocated') and not(unsteady)) by id =
     tolower(tostring(properties.virtualMachineScaleSet.id)) ) on id
 | join kind=leftouter ( computeresources
 | where type =~ 'microsoft.compute/virtualmachinescalesets/virtualmachines' and location =~ '{location}'
-| extend power = tostring(properties.extended.instanceView.powerState.code), leaving =
-    tostring(properties.provisioningState) =~ 'Deleting'
-| summarize members = count(), membersUp = countif(power =~ 'PowerState/running' and not(leaving)), membersDown =
-    countif(power in~ ('PowerState/stopped', 'PowerState/deallocated') and not(leaving)) by id =
+| extend power = tostring(properties.extended.instanceView.powerState.code), unsteady =
+    tostring(properties.provisioningState) in~ ('Creating', 'Deleting', 'Failed')
+| summarize members = count(), membersUp = countif(power =~ 'PowerState/running' and not(unsteady)), membersDown =
+    countif(power in~ ('PowerState/stopped', 'PowerState/deallocated') and not(unsteady)) by id =
     tostring(split(tolower(id), '/virtualmachines/')[0]) ) on id
 | project id, size, capacity, state, base, price, tags, instances = coalesce(machines, 0) + coalesce(members, 0),
     running = coalesce(up, 0) + coalesce(membersUp, 0), deallocated = coalesce(down, 0) + coalesce(membersDown, 0)
@@ -72,7 +72,7 @@ impl Row {
         for instance in set.instances.values() {
             row.instances += 1;
             match (instance.provisioning_state(), instance.power_state()) {
-                ("Deleting", _) => {}
+                ("Creating" | "Deleting" | "Failed", _) => {}
                 (_, "running") => row.running += 1,
                 (_, "stopped" | "deallocated") => row.deallocated += 1,
                 _ => {}
