@@ -33,9 +33,9 @@ laws: ## the laws at length: every small world, a million random histories, all 
 	SPOTPOOL_HISTORIES=1000000 cargo test --release -p spotpool-core --test exhaustive --test histories --test mutants -- --nocapture
 
 .PHONY: bench
-bench: ## figures: plans a second; a hundred pools at rest; how soon an eviction is answered (a release build and five minutes)
+bench: ## figures: plans a second; a thousand pools at rest; how soon one eviction is answered, and 5,000 at once (half an hour)
 	@tests/control-plane/prepare.sh >/dev/null
-	cargo bench --bench planner --bench pools
+	cargo bench --bench planner --bench pools --bench reclaim
 
 .PHONY: conformance
 conformance: ## let Microsoft's own Python SDKs drive the simulator, in both modes (installs them into target/conformance)

@@ -4,6 +4,7 @@
 //! Azure's time runs ten times faster, and the controller is given a tenth of its default times, so that all figures in
 //! simulated seconds are those of the defaults. `SPOTPOOL_BENCH_JSON=FILE` writes the figures for machines.
 
+mod fleet;
 #[path = "../tests/harness/mod.rs"]
 mod harness;
 
@@ -11,7 +12,8 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use harness::machine::{Machine, Settings, manifest};
+use fleet::{TENFOLD, all_run, calls, name, resting, throttled};
+use harness::machine::Machine;
 use harness::{Result, error};
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
@@ -21,10 +23,8 @@ const SIZES: [usize; 3] = [10, 100, 1_000];
 /// One in each pool, where there are just so many.
 const EVICTIONS: usize = 100;
 const SPOT: usize = 1;
-const SPEED: f64 = 10.0;
+const SPEED: f64 = TENFOLD.speed;
 const REST: Duration = Duration::from_secs(60);
-/// How long a thousand scale sets may take to be created and to come to rest.
-const CREATION: Duration = Duration::from_secs(1_200);
 
 fn main() -> ExitCode {
     // `cargo bench` passes flags that are criterion's.
@@ -47,7 +47,7 @@ fn main() -> ExitCode {
 async fn measure() -> Result<()> {
     let (mut rests, mut answers) = (Vec::new(), Vec::new());
     for pools in SIZES {
-        let machine = resting(pools).await?;
+        let machine = resting(pools, SPOT, TENFOLD).await?;
         eprintln!(
             "{pools} pools: {} simulated minutes of rest ...",
             REST.as_secs_f64() * SPEED / 60.0
@@ -61,76 +61,6 @@ async fn measure() -> Result<()> {
     report(&rests, &answers)
 }
 
-/// A machine with so many pools, all of them at rest.
-async fn resting(pools: usize) -> Result<Machine> {
-    let settings = Settings {
-        speed: SPEED,
-        look_every: "3s",
-        settle: "6s",
-        motion: "500ms",
-        log: "warn",
-        ..Settings::default()
-    };
-    let machine = Machine::start(settings).await?;
-    eprintln!("creating {pools} pools of {SPOT} Spot instance ...");
-    // Only while they are created: so many at once is not what is measured.
-    let throttle = |on: bool| json!({"throttle": on});
-    machine.azure.control("world", &throttle(false)).await?;
-    let quota = json!({"name": "lowPriorityCores", "limit": 100_000});
-    machine.azure.control("quota", &quota).await?;
-    let items: Vec<Value> = (0..pools)
-        .map(|n| manifest(&name(n), SPOT as u32, 0))
-        .collect();
-    let all = json!({"apiVersion": "v1", "kind": "List", "items": items});
-    machine.apply(&all).await?;
-    all_run(&machine, pools).await?;
-    quiet(&machine, pools).await?;
-    machine.azure.control("world", &throttle(true)).await?;
-    Ok(machine)
-}
-
-/// Waits until no look is made for three intervals.
-async fn quiet(machine: &Machine, pools: usize) -> Result<()> {
-    let started = Instant::now();
-    while started.elapsed() < CREATION {
-        let before = calls(machine).await?.0;
-        tokio::time::sleep(Duration::from_secs(9)).await;
-        // Three surveys and one more, of as many pages as a thousand rows need.
-        if calls(machine).await?.0 - before <= 4 * pools.div_ceil(1_000) as u64 {
-            return Ok(());
-        }
-    }
-    Err(error(format!("{pools} pools do not come to rest")))
-}
-
-fn name(n: usize) -> String {
-    format!("pool-{n:04}")
-}
-
-async fn all_run(machine: &Machine, pools: usize) -> Result<()> {
-    let started = Instant::now();
-    loop {
-        let state = machine.azure.state().await?;
-        let sets = state["scaleSets"].as_array().map_or(&[][..], Vec::as_slice);
-        let whole = |set: &&Value| {
-            let instances = set["instances"].as_array().map_or(&[][..], Vec::as_slice);
-            instances.len() == SPOT
-                && instances.iter().all(|one| one["state"] == "running")
-                && set["provisioningState"] == "Succeeded"
-        };
-        let done = sets.iter().filter(whole).count();
-        if done == pools {
-            return Ok(());
-        }
-        if started.elapsed() > CREATION {
-            return Err(error(format!(
-                "only {done} of {pools} pools are whole after {CREATION:?}"
-            )));
-        }
-        tokio::time::sleep(Duration::from_secs(2)).await;
-    }
-}
-
 struct Rest {
     reads: u64,
     writes: u64,
@@ -142,38 +72,21 @@ struct Rest {
 
 async fn at_rest(machine: &Machine) -> Result<Rest> {
     let pid = machine.controller_pid().ok_or("no controller")?;
-    let (calls, cpu, throttled) = (
+    let (before, cpu, refused) = (
         calls(machine).await?,
         cpu_seconds(pid)?,
         throttled(machine).await?,
     );
     tokio::time::sleep(REST).await;
-    let after = self::calls(machine).await?;
+    let after = calls(machine).await?;
     Ok(Rest {
-        reads: after.0 - calls.0,
-        writes: after.1 - calls.1,
-        throttled: self::throttled(machine).await? - throttled,
+        reads: after.0 - before.0,
+        writes: after.1 - before.1,
+        throttled: throttled(machine).await? - refused,
         cpu_seconds: cpu_seconds(pid)? - cpu,
         resident_mib: memory_mib(pid, "VmRSS:")?,
         peak_mib: memory_mib(pid, "VmHWM:")?,
     })
-}
-
-async fn calls(machine: &Machine) -> Result<(u64, u64)> {
-    let state = machine.azure.state().await?;
-    let count = |kind: &str| state["calls"][kind].as_u64().unwrap_or(0);
-    Ok((count("reads"), count("writes") + count("deletes")))
-}
-
-async fn throttled(machine: &Machine) -> Result<u64> {
-    let page = machine.metrics_page("metrics").await?;
-    let line = page
-        .lines()
-        .find(|line| line.starts_with("spotpool_azure_throttled_total"));
-    Ok(line
-        .and_then(|line| line.rsplit(' ').next())
-        .and_then(|number| number.parse().ok())
-        .unwrap_or(0))
 }
 
 /// User and system time of a process; the kernel counts in hundredths of a second.
@@ -237,7 +150,7 @@ async fn evictions(machine: &Machine, pools: usize) -> Result<Vec<Answered>> {
         tokio::time::sleep(Duration::from_millis(300)).await;
         record.read(machine).await?;
     }
-    all_run(machine, pools).await?;
+    all_run(machine, pools, SPOT).await?;
     Ok(record.answered())
 }
 
@@ -300,6 +213,10 @@ fn report(rests: &[(usize, Rest)], answers: &[Answered]) -> Result<()> {
     for (pools, rest) in rests {
         println!("{pools} pools at rest, {minutes:.0} simulated minutes");
         println!("  Azure reads a minute, of all   {:>8.2}", a_minute(rest));
+        println!(
+            "  Azure reads an hour, of all    {:>8.0}",
+            a_minute(rest) * 60.0
+        );
         println!("  Azure writes                   {:>8}", rest.writes);
         println!("  answers 429                    {:>8}", rest.throttled);
         println!(
