@@ -27,6 +27,9 @@ pub struct SimulatorArgs {
     /// Write every ARM request and response to this file, one JSON object a line, without tokens
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
+    /// Keep everything that happens in this file, passwords included, and go on from there when started again with the same options
+    #[arg(long, value_name = "FILE")]
+    state: Option<PathBuf>,
     /// The subscription that exists; all others answer 404
     #[arg(
         long,
@@ -79,6 +82,7 @@ Examples:
   curl -s localhost:8080/control/state                                       # everything, as JSON
   curl -d '{\"scaleSet\":\"render\",\"count\":6}' localhost:8080/control/evict     # Azure takes six back
   curl -d '{\"vmSize\":\"Standard_D4s_v5\",\"available\":0}' localhost:8080/control/capacity
+  curl -d '{\"do\":\"evict\",\"body\":{\"scaleSet\":\"render\"},\"every\":[300,900]}' localhost:8080/control/schedule
   curl -d '{\"offline\":true}' localhost:8080/control/offline                  # nobody answers";
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -153,7 +157,7 @@ pub async fn run(args: SimulatorArgs) -> ExitCode {
 }
 
 async fn serve(args: SimulatorArgs) -> Result<(), String> {
-    let simulator = Simulator::new(&options(&args)).map_err(|e| format!("cannot write {e}"))?;
+    let simulator = Simulator::new(&options(&args)).map_err(|e| format!("cannot start: {e}"))?;
     let listener = TcpListener::bind(args.listen)
         .await
         .map_err(|e| format!("cannot listen on {}: {e}", args.listen))?;
@@ -205,6 +209,7 @@ fn options(args: &SimulatorArgs) -> Options {
         throttle: !args.no_throttle,
         retry_after: args.retry_after,
         log: args.log.clone(),
+        journal: args.state.clone(),
         tls: args.tls_dir.clone(),
     }
 }

@@ -10,6 +10,10 @@ use tokio::time::Instant;
 pub struct Clock {
     started: Instant,
     anchor: Duration,
+    /// Passed before this process.
+    before: Duration,
+    /// The world's time while what happened before happens again.
+    held: Option<u64>,
     speed: f64,
 }
 
@@ -27,14 +31,37 @@ impl Clock {
         Self {
             started: Instant::now(),
             anchor: wall.duration_since(UNIX_EPOCH).unwrap_or_default(),
+            before: Duration::ZERO,
+            held: None,
             speed,
         }
+    }
+
+    /// Wall time of the world's zero, nanoseconds since 1970.
+    #[must_use]
+    pub const fn began(&self) -> u64 {
+        self.anchor.as_nanos() as u64
+    }
+
+    /// Goes on from a start at `anchor` (nanoseconds since 1970): time has passed since, as it has in Azure, and at least up to `world`.
+    pub fn resume(&mut self, anchor: u64, world: u64) {
+        let (now, began) = (self.anchor, Duration::from_nanos(anchor));
+        self.before = now.saturating_sub(began).max(self.here(world));
+        self.anchor = began;
+        self.held = None;
+    }
+
+    /// Stands still at a moment of the world until it is told otherwise.
+    pub const fn hold(&mut self, world: u64) {
+        self.held = Some(world);
     }
 
     /// The world's time, in milliseconds since the start.
     #[must_use]
     pub fn now(&self) -> u64 {
-        (self.started.elapsed().as_secs_f64() * 1000.0 * self.speed) as u64
+        let passed = self.before + self.started.elapsed();
+        self.held
+            .unwrap_or((passed.as_secs_f64() * 1000.0 * self.speed) as u64)
     }
 
     /// How much faster than here the world runs.

@@ -12,12 +12,15 @@
 //! POST /control/limits               {"limit":"reads"|"HighCostGet"|…,"resource"?:ID,"seconds":N}   nothing is left of it for so long
 //! GET  /control/login · POST {"clientID"?,"refuse"|"hangs"|"offline"|"secret"|"certificate"|"subject"} (replaces the rule of login.rs)
 //! POST /control/login                {"revoke":true} | {"lifeSeconds":N}                 · DELETE: no rules
+//! POST /control/schedule             {"do":"evict"|"price"|…,"body":{…},"after"?:S,"every"?:S,"times"?:N}   S: seconds or [least, most]
+//! GET  /control/schedule · DELETE
 //! GET  /control/world · POST         {"capacityFalls":"at-once"|"late"|"never",…}        settings.rs
 //! GET  /control/log                  the request log as JSON lines
 //! ```
 
 use super::faults;
 use super::login::{self, Rule};
+use super::schedule::{Due, Plan};
 use super::settings::{self, Settings};
 use super::state::State;
 use super::wire::{Call, Reply};
@@ -108,77 +111,128 @@ struct Login {
     life_seconds: Option<u64>,
 }
 
-/// Answers a request below `/control`. `Err` is a 400 with a sentence.
+/// What can be done to Azure, at once or by a schedule.
+enum Act {
+    Evict(Evict),
+    Befall(Misfortune),
+    Capacity(Capacity),
+    Price(Price),
+    Quota(Quota),
+    Fault(faults::Rule),
+    Offline(Offline),
+    Exhaust(Exhaust),
+    World(Box<Settings>),
+}
+
+/// The words for them.
+const ACTS: [&str; 9] = [
+    "evict", "mishap", "capacity", "price", "quota", "faults", "offline", "limits", "world",
+];
+
+impl Act {
+    fn read(word: &str, body: &[u8]) -> Result<Self, String> {
+        Ok(match word {
+            "evict" => Self::Evict(read(body)?),
+            "mishap" => Self::Befall(read(body)?),
+            "capacity" => Self::Capacity(read(body)?),
+            "price" => Self::Price(read(body)?),
+            "quota" => Self::Quota(read(body)?),
+            "faults" => Self::Fault(read(body)?),
+            "offline" => Self::Offline(read(body)?),
+            "limits" => Self::Exhaust(read(body)?),
+            "world" => Self::World(read(body)?),
+            other => {
+                return Err(format!(
+                    "'{other}' cannot be done: it is one of {}",
+                    ACTS.join(", ")
+                ));
+            }
+        })
+    }
+
+    fn carry_out(self, state: &mut State) -> Result<Value, String> {
+        Ok(match self {
+            Self::Evict(ask) => evict(state, ask)?,
+            Self::Befall(ask) => befall(state, &ask),
+            Self::Capacity(c) => {
+                known_size(state, &c.vm_size)?;
+                state.region.limit_capacity(
+                    &c.vm_size,
+                    c.zone.as_deref(),
+                    priority(c.priority.as_deref())?,
+                    c.available,
+                );
+                json!({})
+            }
+            Self::Price(p) => {
+                known_size(state, &p.vm_size)?;
+                let micros = micro_dollars(&p.usd_per_hour)?;
+                state.region.set_price(
+                    &p.vm_size,
+                    p.zone.as_deref(),
+                    priority(p.priority.as_deref())?,
+                    micros,
+                );
+                json!({})
+            }
+            Self::Quota(q) => {
+                let rows = state.region.market.quota_rows();
+                if !rows.iter().any(|row| row.eq_ignore_ascii_case(&q.name)) {
+                    return Err(format!(
+                        "there is no quota '{}': it is one of {}",
+                        q.name,
+                        rows.join(", ")
+                    ));
+                }
+                state.region.set_quota(&q.name, q.limit);
+                json!({})
+            }
+            Self::Fault(rule) => {
+                state.faults.add(rule);
+                json!({"rules": state.faults.rules()})
+            }
+            Self::Offline(ask) => {
+                state.offline = ask.offline;
+                json!({"offline": state.offline})
+            }
+            Self::Exhaust(ask) => {
+                let until = state.region.now() + u64::from(ask.seconds) * 1_000;
+                let resource = ask.resource.as_deref();
+                state.limits.exhaust(&ask.limit, resource, until)?;
+                json!({})
+            }
+            Self::World(settings) => {
+                settings.apply(state)?;
+                settings::shown(state)
+            }
+        })
+    }
+}
+
+/// Does what a schedule says is due.
+///
+/// # Errors
+/// Why it could not be done.
+pub fn carry_out(state: &mut State, due: &Due) -> Result<(), String> {
+    let act = Act::read(&due.act, due.body.to_string().as_bytes())?;
+    act.carry_out(state)?;
+    state.record();
+    Ok(())
+}
+
+/// Answers a request below `/control` at the world's present moment. `Err` is a 400 with a sentence.
 ///
 /// # Errors
 /// What is wrong with the request.
 pub fn answer(state: &mut State, call: &Call) -> Result<Reply, String> {
-    state.catch_up();
     let path: Vec<&str> = call.segments.iter().skip(1).map(String::as_str).collect();
+    let now = state.region.now();
     let reply = match (call.method.as_str(), path.as_slice()) {
         ("GET", ["state"]) => shown(state, call),
-        ("POST", ["evict"]) => evict(state, body(call)?)?,
-        ("POST", ["mishap"]) => befall(state, &body(call)?),
-        ("POST", ["capacity"]) => {
-            let c: Capacity = body(call)?;
-            known_size(state, &c.vm_size)?;
-            state.region.limit_capacity(
-                &c.vm_size,
-                c.zone.as_deref(),
-                priority(c.priority.as_deref())?,
-                c.available,
-            );
-            json!({})
-        }
-        ("POST", ["price"]) => {
-            let p: Price = body(call)?;
-            known_size(state, &p.vm_size)?;
-            let micros = micro_dollars(&p.usd_per_hour)?;
-            state.region.set_price(
-                &p.vm_size,
-                p.zone.as_deref(),
-                priority(p.priority.as_deref())?,
-                micros,
-            );
-            json!({})
-        }
-        ("POST", ["quota"]) => {
-            let q: Quota = body(call)?;
-            if !state
-                .region
-                .market
-                .quota_rows()
-                .iter()
-                .any(|row| row.eq_ignore_ascii_case(&q.name))
-            {
-                return Err(format!(
-                    "there is no quota '{}': it is one of {}",
-                    q.name,
-                    state.region.market.quota_rows().join(", ")
-                ));
-            }
-            state.region.set_quota(&q.name, q.limit);
-            json!({})
-        }
-        ("POST", ["faults"]) => {
-            state.faults.add(body::<faults::Rule>(call)?);
-            json!({"rules": state.faults.rules()})
-        }
         ("GET", ["faults"]) => json!({"rules": state.faults.rules()}),
         ("DELETE", ["faults"]) => {
             state.faults.clear();
             json!({"rules": []})
-        }
-        ("POST", ["offline"]) => {
-            state.offline = body::<Offline>(call)?.offline;
-            json!({"offline": state.offline})
-        }
-        ("POST", ["limits"]) => {
-            let ask: Exhaust = body(call)?;
-            let until = state.region.now() + u64::from(ask.seconds) * 1_000;
-            let resource = ask.resource.as_deref();
-            state.limits.exhaust(&ask.limit, resource, until)?;
-            json!({})
         }
         ("GET", ["login"]) => login::shown(state),
         ("DELETE", ["login"]) => {
@@ -186,14 +240,22 @@ pub fn answer(state: &mut State, call: &Call) -> Result<Reply, String> {
             login::shown(state)
         }
         ("POST", ["login"]) => {
-            log_in(state, body(call)?);
+            log_in(state, read(&call.body)?);
             login::shown(state)
         }
-        ("POST", ["world"]) => {
-            body::<Settings>(call)?.apply(state)?;
-            settings::shown(state)
-        }
         ("GET", ["world"]) => settings::shown(state),
+        ("GET", ["schedule"]) => state.schedule.shown(now),
+        ("DELETE", ["schedule"]) => {
+            state.schedule.clear();
+            state.schedule.shown(now)
+        }
+        ("POST", ["schedule"]) => {
+            let plan: Plan = read(&call.body)?;
+            Act::read(&plan.act, plan.body.to_string().as_bytes())?;
+            state.schedule.add(plan, now, state.seed);
+            state.schedule.shown(now)
+        }
+        ("POST", [word]) if ACTS.contains(word) => Act::read(word, &call.body)?.carry_out(state)?,
         (method, path) => {
             return Err(format!(
                 "the control API has no {method} /control/{}",
@@ -207,8 +269,8 @@ pub fn answer(state: &mut State, call: &Call) -> Result<Reply, String> {
     Ok(Reply::json(200, reply))
 }
 
-fn body<T: DeserializeOwned>(call: &Call) -> Result<T, String> {
-    serde_json::from_slice(&call.body).map_err(|e| format!("the body is not understood: {e}"))
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
+    serde_json::from_slice(body).map_err(|e| format!("the body is not understood: {e}"))
 }
 
 fn priority(word: Option<&str>) -> Result<Priority, String> {

@@ -22,6 +22,7 @@ mod graph;
 mod ids;
 mod images;
 mod instances;
+mod journal;
 mod limits;
 mod log;
 mod login;
@@ -33,6 +34,7 @@ mod requested;
 mod resources;
 mod route;
 mod scale_sets;
+mod schedule;
 pub mod settings;
 mod state;
 mod subscriptions;
@@ -52,7 +54,9 @@ use axum::response::Response;
 use clock::Clock;
 use connection::{Cuttable, Scissors};
 use faults::{Drop, Faults};
+use journal::{Beginning, Change, Journal, Past};
 use login::Logins;
+use schedule::Schedule;
 use spotpool_core::world::{self, Region};
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -91,6 +95,8 @@ pub struct Options {
     pub retry_after: Option<u64>,
     /// Where the request log goes, if anywhere.
     pub log: Option<PathBuf>,
+    /// Where everything that happens is kept, and taken up again at the next start.
+    pub journal: Option<PathBuf>,
     /// Serve over TLS, write the certificate of our authority into this directory, and take no bearer tokens but our own.
     pub tls: Option<PathBuf>,
 }
@@ -109,8 +115,33 @@ impl Default for Options {
             throttle: true,
             retry_after: None,
             log: None,
+            journal: None,
             tls: None,
         }
+    }
+}
+
+impl Options {
+    /// What two starts must have in common for the same requests to lead to the same state.
+    fn in_common(&self) -> String {
+        let Self {
+            world,
+            seed,
+            speed,
+            subscription,
+            location,
+            page_size,
+            graph_lag,
+            throttle,
+            retry_after,
+            anchor: _,
+            log: _,
+            journal: _,
+            tls: _,
+        } = self;
+        format!(
+            "seed {seed}, speed {speed}, subscription {subscription}, location {location}, page size {page_size}, graph lag {graph_lag} ms, throttle {throttle}, retry after {retry_after:?}, {world:?}"
+        )
     }
 }
 
@@ -122,20 +153,23 @@ pub struct Simulator {
 }
 
 impl Simulator {
-    /// Starts a world of its own.
+    /// Starts a world of its own, or goes on with the one that the journal tells of.
     ///
     /// # Errors
-    /// The log file or the certificate cannot be written.
+    /// The log file or the certificate cannot be written, the journal not read or written.
     pub fn new(options: &Options) -> io::Result<Self> {
         let file = options
             .log
             .as_ref()
             .map(|path| {
-                let made = std::fs::File::create(path);
+                let mut file = std::fs::OpenOptions::new();
+                let anew = options.journal.is_none();
+                file.write(true).create(true).truncate(anew).append(!anew);
+                let made = file.open(path);
                 made.map_err(|error| io::Error::other(format!("{}: {error}", path.display())))
             })
             .transpose()?;
-        let state = State {
+        let mut state = State {
             region: Region::new(options.seed, options.world.clone()).at(&options.location),
             clock: Clock::start(options.speed, options.anchor),
             seed: options.seed,
@@ -156,18 +190,35 @@ impl Simulator {
             calls: state::Calls::default(),
             offline: false,
             logins: Logins::new(options.tls.is_some()),
+            schedule: Schedule::default(),
+            journal: Journal::default(),
             requests: 0,
         };
+        if let Some(path) = &options.journal {
+            let beginning = Beginning {
+                simulator: options.in_common(),
+                began_unix_nanos: state.clock.began(),
+            };
+            let (journal, past) = Journal::open(path, &beginning)?;
+            if let Some(past) = past {
+                again(&mut state, past);
+            }
+            state.journal = journal;
+        }
         Ok(Self {
             state: Arc::new(Mutex::new(state)),
-            tls: options.tls.as_deref().map(Tls::new).transpose()?,
+            tls: options
+                .tls
+                .as_deref()
+                .map(|directory| Tls::new(directory, options.journal.is_some()))
+                .transpose()?,
         })
     }
 
     /// Looks at the simulation, or changes it, at its present moment.
     pub fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.lock();
-        state.catch_up();
+        catch_up(&mut state);
         let result = act(&mut state);
         state.record();
         result
@@ -184,6 +235,10 @@ impl Simulator {
         }
         let (rule, offline) = {
             let mut state = self.lock();
+            let (now, requests) = (state.region.now(), state.requests);
+            if !state.faults.rules().is_empty() {
+                state.journal.passed(now, requests, &call);
+            }
             (state.faults.take(&call), state.offline)
         };
         if let Some(rule) = &rule {
@@ -200,6 +255,7 @@ impl Simulator {
     async fn log_in(&self, call: &Call) -> Option<Reply> {
         let said = {
             let mut state = self.lock();
+            catch_up(&mut state);
             let said = match login::answer(&mut state, call) {
                 login::Answer::Said(reply) => Some(Some(reply)),
                 login::Answer::Cut => Some(None),
@@ -220,10 +276,11 @@ impl Simulator {
     fn carry_out(&self, call: &Call, rule: Option<&faults::Rule>, offline: bool) -> Option<Reply> {
         let drop = rule.and_then(|r| r.drop);
         let mut state = self.lock();
+        catch_up(&mut state);
         let unheard = offline || state.offline || drop == Some(Drop::Before);
         let mut reply = (!unheard).then(|| {
             let ordered = rule.and_then(faults::Rule::answer);
-            ordered.unwrap_or_else(|| arm::answer(&mut state, call))
+            ordered.unwrap_or_else(|| carried_out(&mut state, call))
         });
         if let (Some(rule), Some(reply)) = (rule, &mut reply) {
             rule.touch(reply);
@@ -232,6 +289,17 @@ impl Simulator {
         let time = state.clock.stamp(state.clock.now());
         state.log.exchange(&time, call, heard.as_ref());
         heard
+    }
+
+    fn control(&self, call: &Call) -> Result<Reply, String> {
+        let mut state = self.lock();
+        catch_up(&mut state);
+        let reply = control::answer(&mut state, call)?;
+        if call.method != "GET" {
+            let (now, requests) = (state.region.now(), state.requests);
+            state.journal.controlled(now, requests, call);
+        }
+        Ok(reply)
     }
 
     /// The whole service: ARM, `/control/…` and the page.
@@ -310,7 +378,7 @@ impl Simulator {
             );
         }
         if path.starts_with("/control/") {
-            return match control::answer(&mut self.lock(), &call) {
+            return match self.control(&call) {
                 Ok(reply) => rendered(reply),
                 Err(sentence) => plain(400, &sentence),
             };
@@ -325,6 +393,47 @@ impl Simulator {
             }
         }
     }
+}
+
+/// Lets time pass up to now, with everything that is scheduled for it.
+fn catch_up(state: &mut State) {
+    let (now, seed) = (state.clock.now(), state.seed);
+    while let Some(due) = state.schedule.take(now, seed) {
+        state.pass(due.at);
+        let failure = control::carry_out(state, &due).err();
+        state.schedule.tried(due.number, failure);
+    }
+    state.pass(now);
+}
+
+fn carried_out(state: &mut State, call: &Call) -> Reply {
+    let (now, requests) = (state.region.now(), state.requests);
+    let reply = arm::answer(state, call);
+    // Nobody vouches for a request that was not let in.
+    if arm::changes(call) && reply.status != 401 {
+        state.journal.carried_out(now, requests, call);
+    }
+    reply
+}
+
+/// Does everything again that has happened before.
+fn again(state: &mut State, past: Past) {
+    let last = past.lines.last().map_or(0, |line| line.at);
+    for line in past.lines {
+        state.clock.hold(line.at);
+        catch_up(state);
+        state.requests = line.requests;
+        match line.change {
+            Change::Arm(asked) => _ = arm::answer(state, &asked.again()),
+            Change::Control(asked) => _ = control::answer(state, &asked.again()),
+            Change::Passed(asked) => _ = state.faults.take(&asked.again()),
+            Change::Issued { token, client } => {
+                state.logins.next();
+                state.logins.issue(token, &client, line.at);
+            }
+        }
+    }
+    state.clock.resume(past.beginning.began_unix_nanos, last);
 }
 
 fn rendered(reply: Reply) -> Response {

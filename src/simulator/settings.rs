@@ -30,7 +30,7 @@ pub enum Seconds {
 }
 
 impl Seconds {
-    fn span(self) -> Span {
+    pub(super) fn span(self) -> Span {
         let millis = |s: f64| (s.max(0.0) * 1000.0) as u64;
         match self {
             Self::Exactly(s) => Span::exactly(millis(s)),

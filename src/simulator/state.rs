@@ -6,9 +6,11 @@ use super::deployments::Deployment;
 use super::faults::Faults;
 use super::graph::Graph;
 use super::ids;
+use super::journal::Journal;
 use super::limits::Limits;
 use super::log::Log;
 use super::login::Logins;
+use super::schedule::Schedule;
 use serde_json::Value;
 use spotpool_core::world::{Priority, Region, ScaleSet, SetKey};
 use std::cell::LazyCell;
@@ -201,19 +203,22 @@ pub struct State {
     pub offline: bool,
     /// The login host's.
     pub logins: Logins,
+    /// What is to happen by itself.
+    pub schedule: Schedule,
+    /// What has happened, on disk.
+    pub journal: Journal,
     /// Requests so far; makes request ids.
     pub requests: u64,
 }
 
 impl State {
-    /// Lets the world's time pass up to now.
-    pub fn catch_up(&mut self) {
-        let now = self.clock.now();
-        while let Some(next) = self.region.next_event().filter(|next| *next <= now) {
+    /// Lets the world's time pass.
+    pub fn pass(&mut self, until: u64) {
+        while let Some(next) = self.region.next_event().filter(|next| *next <= until) {
             self.region.advance(next);
             self.record();
         }
-        self.region.advance(now);
+        self.region.advance(until);
     }
 
     /// Brings the books up to the world as it is.

@@ -20,6 +20,8 @@ pub struct Call {
     pub body: Vec<u8>,
     /// Whether it came over TLS.
     pub encrypted: bool,
+    /// It was let in before and is done again: no token is asked for.
+    pub vouched: bool,
 }
 
 impl Call {
@@ -46,6 +48,7 @@ impl Call {
             headers,
             body,
             encrypted: false,
+            vouched: false,
         }
     }
 

@@ -71,7 +71,6 @@ fn ask(call: &Call) -> Option<Ask> {
 
 /// Answers at the world's present moment.
 pub fn answer(state: &mut State, call: &Call) -> Answer {
-    state.catch_up();
     let base = call.base();
     let said = |reply| Answer::Said(reply);
     match ask(call) {
@@ -245,6 +244,8 @@ fn token(
     let token = jwt::unsigned(&claims);
     let now = state.region.now();
     state.logins.issue(token.clone(), client, now);
+    let requests = state.requests;
+    state.journal.issued(now, requests, &token, client);
     Ok(Reply::json(
         200,
         json!({"token_type": "Bearer", "expires_in": lives, "ext_expires_in": lives, "access_token": token}),

@@ -5,6 +5,7 @@ mod graph;
 mod life;
 mod login;
 mod refusals;
+mod restart;
 mod sockets;
 mod uniform;
 
