@@ -4,7 +4,8 @@
 //! connections and counters but no token and no wait: a login that hangs or is refused is noticed by its own pools only.
 
 use async_trait::async_trait;
-use spotpool_core::planner::{Action, LoginStep};
+use spotpool_core::planner::{Action, LoginStep, Quota};
+use spotpool_core::units::Timestamp;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::Session;
 use super::login::{CredentialKind, Env, Exchange, Login, OfAccount, Source, Token, source};
 use super::options::{AzureOptions, Reach, SetupError, check, is_loopback};
+use super::quota::Quotas;
 use super::transport::{Caller, Transport};
 use super::wire::{Network, Wire};
 use crate::cloud::{
@@ -138,6 +140,7 @@ fn session(transport: &Arc<Transport>, login: Login, options: &AzureOptions) -> 
         endpoint: options.environment.endpoint.clone(),
         deadline: options.deadline,
         now: options.now.clone(),
+        quotas: Quotas::default(),
     }
 }
 
@@ -173,6 +176,16 @@ impl Cloud for Azure {
     ) -> Receipt {
         let session = self.session(&pool.identity);
         session.act(pool, shape, action, urgency).await
+    }
+
+    async fn quota(
+        &self,
+        pool: &PoolRef,
+        since: Option<Timestamp>,
+        urgency: Urgency,
+    ) -> Result<Vec<Quota>, String> {
+        let session = self.session(&pool.identity);
+        session.quota(pool, since, urgency).await
     }
 
     async fn survey(&self, scope: &Scope) -> Survey {

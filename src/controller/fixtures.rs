@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use spotpool_core::planner::{
-    Action, Answer, Blind, Instance, Observed, Outcome, Pace, Phase, Provisioning, ScaleSet,
+    Action, Answer, Blind, Instance, Observed, Outcome, Pace, Phase, Provisioning, Quota, ScaleSet,
 };
 use spotpool_core::units::{Count, Etag, InstanceName, Priority, Seen, Timestamp, Zone};
 
@@ -74,6 +74,7 @@ struct Inner {
     refuse: Option<Answer>,
     blind: Option<Blind>,
     outcome: Option<Outcome>,
+    quota: Option<Vec<Quota>>,
     asked: Vec<String>,
     urgencies: Vec<Urgency>,
 }
@@ -85,6 +86,11 @@ impl FakeCloud {
             inner: Mutex::default(),
             clock: Some(clock.clone()),
         }
+    }
+
+    /// Tells these rows of quota from now on.
+    pub fn allows(&self, rows: Vec<Quota>) {
+        self.inner.lock().unwrap().quota = Some(rows);
     }
 
     /// Answers every write so from now on; `None`: does it.
@@ -194,6 +200,16 @@ impl Cloud for FakeCloud {
             },
             unfinished: None,
         }
+    }
+
+    async fn quota(
+        &self,
+        _: &PoolRef,
+        _: Option<Timestamp>,
+        _: Urgency,
+    ) -> Result<Vec<Quota>, String> {
+        let inner = self.inner.lock().unwrap();
+        inner.quota.clone().ok_or_else(|| "not known".to_owned())
     }
 
     async fn act(&self, pool: &PoolRef, _: &Shape, action: &Action, urgency: Urgency) -> Receipt {

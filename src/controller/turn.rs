@@ -4,8 +4,8 @@
 //! changed in place as soon as an answer is there, so that nothing is lost when saying it fails.
 
 use spotpool_core::planner::{
-    Action, Answer, Because, Blind, Health, Plan, Refusal, Stage, Summary, closed_until, plan,
-    refused_note, remember,
+    Action, Added, Answer, Because, Blind, Health, Plan, Refusal, Stage, Summary, added,
+    closed_until, plan, refused_note, remember, within,
 };
 use spotpool_core::units::{Millis, Timestamp};
 
@@ -30,6 +30,8 @@ pub struct Turn {
     pub summary: Summary,
     /// What is to be done, until it is done.
     pub action: Option<(Action, Because)>,
+    /// What it adds that the quota must bear.
+    pub added: Option<Added>,
     /// What was done, for `status.lastAction`.
     pub done: Option<LastAction>,
     /// What people are told.
@@ -71,9 +73,13 @@ pub async fn look_and_plan(
     for note in &notes {
         tracing::info!(pool, reason = note.reason.as_str(), "{}", note.message);
     }
+    let added = action
+        .as_ref()
+        .and_then(|(action, because)| added(&look.observed, action, because));
     let mut turn = Turn {
         summary,
         action,
+        added,
         done: None,
         happenings: notes
             .iter()
@@ -112,9 +118,27 @@ impl Turn {
             return;
         };
         let urgency = urgency::of_write(&action, &because);
-        let receipt = cloud
-            .act(&resolved.place, &resolved.shape, &action, urgency)
-            .await;
+        let rows = match self.added {
+            // What was read before the pool's own last write does not count that.
+            Some(_) => {
+                let since = state.memory.process.last_write;
+                cloud.quota(&resolved.place, since, urgency).await
+            }
+            None => Ok(Vec::new()),
+        };
+        if let Err(fact) = &rows {
+            tracing::debug!(pool, "buys without having asked for the quota: {fact}");
+        }
+        let (action, because, refusal) =
+            within(self.added, action, because, &rows.unwrap_or_default());
+        let receipt = match refusal {
+            Some(refusal) => Receipt::unasked(refusal),
+            None => {
+                cloud
+                    .act(&resolved.place, &resolved.shape, &action, urgency)
+                    .await
+            }
+        };
         state.eager = urgency::after_write(&receipt.answer, state.eager);
         let now = clock.now();
         state.memory = remember(

@@ -18,6 +18,7 @@ mod logins;
 mod outages;
 mod pool;
 mod prepare_test;
+mod quota;
 mod references;
 mod restarts;
 mod survey;

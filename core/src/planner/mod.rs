@@ -17,6 +17,7 @@ pub mod guard;
 pub mod memory;
 pub mod observed;
 mod picture;
+mod quota;
 pub mod refusal;
 mod replacement;
 mod restart;
@@ -30,6 +31,7 @@ pub use desired::{Desired, Eviction, Intent, Pace};
 pub use guard::{Guard, Proof};
 pub use memory::{Believed, Down, Kept, Memory, Process};
 pub use observed::{Blind, Instance, LoginStep, Observed, Outcome, Phase, Provisioning, ScaleSet};
+pub use quota::{Added, Quota, added, within};
 pub use refusal::{Closed, Refusal, RefusalKind};
 pub use summary::{Counts, Health, Stage, Summary, Tally};
 

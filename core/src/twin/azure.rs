@@ -2,8 +2,8 @@
 
 use super::{PLACE, Twin};
 use crate::planner::{
-    Action, Answer, Blind, Eviction, Instance, Observed, Outcome, Phase, Provisioning, Refusal,
-    RefusalKind, ScaleSet,
+    Action, Answer, Blind, Eviction, Instance, Observed, Outcome, Phase, Provisioning, Quota,
+    Refusal, RefusalKind, ScaleSet,
 };
 use crate::units::{
     Etag, InstanceName, MicroUsd, ModelHash, Owner, Priority, Seen, Timestamp, VmSize, Zone,
@@ -33,6 +33,17 @@ impl Twin {
             },
             outcome: None,
         }
+    }
+
+    /// The rows of quota.
+    pub(super) fn rows(&self) -> Vec<Quota> {
+        let usages = self.region.usages();
+        let row = |usage: world::Usage| Quota {
+            row: usage.name,
+            used: u64::from(usage.current),
+            limit: u64::from(usage.limit),
+        };
+        usages.into_iter().map(row).collect()
     }
 
     /// How our last write ended, once: as the operation's URL would tell.

@@ -17,7 +17,10 @@ use std::collections::BTreeMap;
 use std::hash::Hash;
 
 use crate::laws::{Broken, Kinds, Write, judge};
-use crate::planner::{Action, Answer, Desired, Intent, Memory, Observed, Plan, remember};
+use crate::planner::{
+    Action, Answer, Because, Desired, Intent, Memory, Observed, Plan, Quota, added, remember,
+    within,
+};
 use crate::units::{InstanceName, Millis, ModelHash, Owner, Priority, Timestamp, VmSize};
 use crate::world;
 
@@ -25,6 +28,8 @@ use crate::world;
 pub const PLACE: (&str, &str) = ("rg", "p");
 /// The longest time by which a reading may lag behind the facts here, milliseconds; shorter than the settle time, as planner.md requires.
 pub const LONGEST_LAG: u64 = 45_000;
+/// For so long one reading of the quota serves, milliseconds: longer than in Azure's client, to be worse than it.
+const QUOTA_FRESH: u64 = 60_000;
 /// `Retry-After` of a write that Azure does not take now.
 const THROTTLED: Millis = Millis::seconds(30);
 
@@ -98,6 +103,8 @@ pub struct Twin {
     unheard: Option<u64>,
     shown: Option<Observed>,
     past: Option<(u64, Observed)>,
+    /// The rows of quota as they were last read, and when.
+    quota: Option<(u64, Vec<Quota>)>,
     ledger: Ledger,
 }
 
@@ -128,6 +135,7 @@ impl Twin {
             unheard: None,
             shown: None,
             past: None,
+            quota: None,
             ledger: Ledger::default(),
         }
     }
@@ -294,6 +302,7 @@ impl Twin {
         }
         self.pending = None;
         self.unheard = None;
+        self.quota = None;
         self.ledger.same = None;
         self.next_look = self.region.now();
         self.say(|_| format!("crash, status survives: {status_survives}"));
@@ -322,8 +331,9 @@ impl Twin {
             .max(self.region.now() + 1);
         self.pending = plan
             .action
-            .as_ref()
-            .map(|(action, _)| (self.desired.clone(), action.clone()));
+            .clone()
+            .and_then(|(action, because)| self.within_quota(action, because))
+            .map(|action| (self.desired.clone(), action));
         self.say(|twin| {
             format!(
                 "look ({lie:?}): {} → {}",
@@ -342,6 +352,29 @@ impl Twin {
             )
         });
         plan
+    }
+
+    /// What is left of an action by a reading of the quota that may be a minute old; where nothing is, that is remembered.
+    fn within_quota(&mut self, action: Action, because: Because) -> Option<Action> {
+        let added = added(self.shown.as_ref()?, &action, &because);
+        let now = self.region.now();
+        let written = self.memory.process.last_write;
+        let written = written.and_then(|at| u64::try_from(at.0).ok());
+        let fresh = |(at, _): &(u64, _)| {
+            at + QUOTA_FRESH > now && written.is_none_or(|written| *at > written)
+        };
+        if added.is_some() && !self.quota.as_ref().is_some_and(fresh) {
+            self.quota = Some((now, self.rows()));
+        }
+        let rows = self.quota.as_ref().map_or(&[][..], |(_, rows)| rows);
+        let (action, _, refusal) = within(added, action, because, rows);
+        let Some(refusal) = refusal else {
+            return Some(action);
+        };
+        self.say(|_| format!("not asked for: {}", refusal.message));
+        let (answer, now) = (Answer::Refused(refusal), self.now());
+        self.memory = remember(&self.desired, &self.memory, &action, &answer, now);
+        None
     }
 
     /// Carries the pending action out and judges what came of it.

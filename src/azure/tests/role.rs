@@ -87,6 +87,12 @@ async fn the_role_has_exactly_what_the_requests_need() {
             needed.extend(server.arrived().iter().map(permission));
         }
     }
+    let server = Server::start(vec![reply(200, json!({"value": []}))]).await;
+    let rows = azure(&server, &Hands::new())
+        .quota(&pool(), None, Urgency::Change)
+        .await;
+    assert_eq!(rows, Ok(vec![]));
+    needed.extend(server.arrived().iter().map(permission));
     // Resource Graph has no permission of its own: it shows each caller what it may read
     // (learn.microsoft.com: *Overview of Azure Resource Graph*, *Permissions*).
     let server = Server::start(vec![]).await;

@@ -373,3 +373,49 @@ async fn declared_changes_go_before_deletions() {
     bench.turn().await;
     assert_eq!(bench.cloud.urgencies(), [Looking, Tidying]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_the_quota_does_not_bear_is_not_asked_for_and_said() {
+    use spotpool_core::planner::Quota;
+    let spot = |used| {
+        vec![Quota {
+            row: "lowPriorityCores".to_owned(),
+            used,
+            limit: 100,
+        }]
+    };
+    let mut bench = Bench::new(farm());
+    bench.cloud.allows(spot(60));
+    let (turn, said) = bench.turn().await;
+    assert_eq!(told(&turn), [EventReason::ScaleSetCreated]);
+    let action = said.last_action.unwrap();
+    assert!(
+        action
+            .message
+            .ends_with("60 of 100 cores of the quota lowPriorityCores are used: 12 to begin with"),
+        "{action:?}"
+    );
+    bench.cloud.allows(spot(100));
+    // Of each size that is declared.
+    let (turn, _) = bench.turn().await;
+    assert_eq!(told(&turn), [EventReason::QuotaExceeded]);
+    let (turn, said) = bench.turn().await;
+    assert_eq!(told(&turn), [EventReason::QuotaExceeded]);
+    assert_eq!(
+        brief(&said, ConditionType::SpotSatisfied),
+        "False QuotaExceeded"
+    );
+    assert_eq!(
+        bench.cloud.asked(),
+        ["CreateScaleSet"],
+        "Azure was not asked"
+    );
+    bench.cloud.allows(spot(20));
+    tokio::time::advance(Duration::from_secs(3_600)).await;
+    bench.state.memory.reopen();
+    let said = bench.settle().await;
+    assert_eq!(
+        brief(&said, ConditionType::SpotSatisfied),
+        "True AllRunning"
+    );
+}

@@ -2,6 +2,7 @@
 
 mod growing;
 mod holding;
+mod quota;
 mod restarting;
 mod taking;
 
