@@ -5,8 +5,8 @@ mod shape;
 mod survey;
 
 use async_trait::async_trait;
-use spotpool_core::planner::{Action, Answer, LoginStep, Observed, Outcome};
-use spotpool_core::units::Owner;
+use spotpool_core::planner::{Action, Answer, Blind, LoginStep, Observed, Outcome, Quota, Refusal};
+use spotpool_core::units::{Owner, Seen, Timestamp};
 
 pub use contents::{Content, Contents};
 pub use shape::Shape;
@@ -36,6 +36,18 @@ pub trait Cloud: Send + Sync + 'static {
         action: &Action,
         urgency: Urgency,
     ) -> Receipt;
+
+    /// What the pool's subscription may hold in its region, seconds old and read after `since`: one read for all pools that
+    /// grow there meanwhile.
+    ///
+    /// # Errors
+    /// Why nothing is known of it: no reason not to buy.
+    async fn quota(
+        &self,
+        pool: &PoolRef,
+        since: Option<Timestamp>,
+        urgency: Urgency,
+    ) -> Result<Vec<Quota>, String>;
 
     /// All scale sets of a scope in brief, for a price that does not grow with them: one read for a thousand. Never fails: what could
     /// not be read whole is `Survey::Unknown`. It may show the cloud as it was a minute ago, so nothing may be decided on it.
@@ -222,7 +234,7 @@ pub struct OperationRef {
     /// The value of `Azure-AsyncOperation`, else `Location`.
     pub url: String,
     /// When it may be polled next (no faster than every 5 s, azure.md §5).
-    pub not_before: spotpool_core::units::Timestamp,
+    pub not_before: Timestamp,
 }
 
 impl std::fmt::Debug for OperationRef {
@@ -246,6 +258,18 @@ pub struct Look {
 }
 
 impl Look {
+    /// One that was not made: its turn is later.
+    pub fn held_back(until: Timestamp, unfinished: Option<&OperationRef>) -> Self {
+        Self {
+            observed: Observed {
+                set: Seen::Unknown(Blind::HeldBack { until }),
+                instances: Seen::Unknown(Blind::NotAsked),
+                outcome: None,
+            },
+            unfinished: unfinished.cloned(),
+        }
+    }
+
     /// How our operation ended, if this look learned it.
     pub fn outcome(&self) -> Option<&Outcome> {
         self.observed.outcome.as_ref()
@@ -263,6 +287,18 @@ pub struct Receipt {
     pub request_id: String,
     /// What happened in words, for logs and conditions; no secrets.
     pub fact: String,
+}
+
+impl Receipt {
+    /// Of an action that was not even asked for, since the answer was known.
+    pub fn unasked(refusal: Refusal) -> Self {
+        Self {
+            fact: refusal.message.clone(),
+            answer: Answer::Refused(refusal),
+            operation: None,
+            request_id: String::new(),
+        }
+    }
 }
 
 /// Calls made to Azure since start.

@@ -3,6 +3,7 @@
 //! ```text
 //! call ─▶ class: which limits it counts against ─▶ ask ─▶ a permit, and what came of the call goes to `settle`
 //!                                                    └──▶ or an instant, booked: nobody else gets it
+//! calls of a look ─▶ turn: all of them or none ─▶ each is granted, or an instant
 //! ```
 //!
 //! Pure: it is told the time and what Azure answered, and keeps count. It never lets more through than Azure's limits bear, obeys
@@ -48,7 +49,36 @@ struct Booking {
     place: Place,
     at: Timestamp,
     /// When each of its limits lets it go: the last of them is its instant. In the line for one limit, another does not matter.
-    turns: Vec<(BucketId, Timestamp)>,
+    turns: Vec<(Need, Timestamp)>,
+}
+
+/// What is taken from one limit.
+#[derive(Clone, Debug)]
+struct Need {
+    from: BucketId,
+    rate: bucket::Rate,
+    tokens: u32,
+}
+
+impl Need {
+    fn parts(&self) -> i64 {
+        ONE.saturating_mul(self.tokens.into())
+    }
+}
+
+/// Whether a call waits for its turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::azure) enum Claim {
+    /// It does, by urgency.
+    Waits(Urgency),
+    /// It is part of what has got its turn ([`Budget::turn`]).
+    Granted,
+}
+
+impl From<Urgency> for Claim {
+    fn from(urgency: Urgency) -> Self {
+        Self::Waits(urgency)
+    }
 }
 
 /// The more urgent is the smaller, then who came first.
@@ -79,29 +109,19 @@ impl Budget {
     pub(super) fn ask(
         &mut self,
         call: Call,
-        urgency: Urgency,
+        claim: impl Into<Claim>,
         now: Timestamp,
     ) -> Result<Permit, Timestamp> {
-        // A list is read whole or not at all: to stop before its last page would have spent the others for nothing.
-        let urgency = if call.goes_on {
-            Urgency::Rescue
-        } else {
-            urgency
-        };
         let limits = self.0.entry(call.subscription.clone()).or_default();
         limits.tidy(now);
-        let booked = limits.line.get(&call.line);
-        let booked = booked.filter(|booking| booking.place.0 <= urgency);
-        let place = booked.map_or((urgency, limits.tickets), |booking| booking.place);
-        let promised = booked.map_or(Vec::new(), |booking| booking.turns.clone());
-        let mut turns = limits.turns(&call, place, now);
-        for ((_, at), (_, promised)) in turns.iter_mut().zip(promised) {
-            *at = promised.max(*at);
-        }
-        let at = turns.iter().map(|(_, at)| *at).max().unwrap_or(now);
+        let needs = needs(std::slice::from_ref(&call));
+        let at = match claim.into() {
+            // A list is read whole or not at all: to stop before its last page would have spent the others for nothing.
+            _ if call.goes_on => limits.there(&needs, now),
+            Claim::Granted => limits.there(&needs, now),
+            Claim::Waits(urgency) => limits.book(needs, &call.line, urgency, now),
+        };
         if at > now {
-            limits.tickets = limits.tickets.max(place.1 + 1);
-            limits.line.insert(call.line, Booking { place, at, turns });
             return Err(at);
         }
         limits.line.remove(&call.line);
@@ -111,6 +131,33 @@ impl Budget {
         };
         let before = call.counts.iter().map(take).collect();
         Ok(Permit { call, before })
+    }
+
+    /// Asks for the turn of calls that are of no use one without the others: until the last of them is sent, or [`left`](Self::leave), what
+    /// all of them need is kept for them, and each goes by [`Claim::Granted`].
+    ///
+    /// # Errors
+    /// Not now: the instant that is booked for all of them, as for one.
+    pub(super) fn turn(
+        &mut self,
+        calls: &[Call],
+        urgency: Urgency,
+        now: Timestamp,
+    ) -> Result<(), Timestamp> {
+        let Some(last) = calls.last() else {
+            return Ok(());
+        };
+        let limits = self.0.entry(last.subscription.clone()).or_default();
+        limits.tidy(now);
+        let at = limits.book(needs(calls), &last.line, urgency, now);
+        if at > now { Err(at) } else { Ok(()) }
+    }
+
+    /// Nobody waits for this call any more.
+    pub(super) fn leave(&mut self, call: &Call) {
+        if let Some(limits) = self.0.get_mut(&call.subscription) {
+            limits.line.remove(&call.line);
+        }
     }
 
     /// Learns what came of a call; `None`: no answer.
@@ -166,35 +213,74 @@ impl Budget {
 }
 
 impl Limits {
-    /// When each of its limits lets a call go that has this place in the line.
-    fn turns(&mut self, call: &Call, place: Place, now: Timestamp) -> Vec<(BucketId, Timestamp)> {
+    /// When there is enough for all, whoever waits.
+    fn there(&mut self, needs: &[Need], now: Timestamp) -> Timestamp {
+        let when = |need: &Need| self.bucket(need, now).when(need.parts(), now);
+        needs.iter().map(when).max().unwrap_or(now)
+    }
+
+    fn bucket(&mut self, need: &Need, now: Timestamp) -> &mut Bucket {
+        let bucket = self.buckets.entry(need.from.clone());
+        bucket.or_insert_with(|| Bucket::full(need.rate, now))
+    }
+
+    /// The instant of whoever is known by `line`: the one that was booked before, if it still holds.
+    fn book(
+        &mut self,
+        needs: Vec<Need>,
+        line: &str,
+        urgency: Urgency,
+        now: Timestamp,
+    ) -> Timestamp {
+        let booked = self.line.get(line);
+        let booked = booked.filter(|booking| booking.place.0 <= urgency);
+        let place = booked.map_or((urgency, self.tickets), |booking| booking.place);
+        let promised = booked.map_or(Vec::new(), |booking| booking.turns.clone());
+        let mut turns = self.turns(needs, place, now);
+        for (need, at) in &mut turns {
+            let mut promised = promised.iter().filter(|(one, _)| one.from == need.from);
+            *at = promised
+                .next()
+                .map_or(*at, |(_, promised)| *promised.max(at));
+        }
+        let at = turns.iter().map(|(_, at)| *at).max().unwrap_or(now);
+        self.tickets = self.tickets.max(place.1 + 1);
+        self.line
+            .insert(line.to_owned(), Booking { place, at, turns });
+        at
+    }
+
+    /// When each of the limits lets go whoever has this place in the line.
+    fn turns(&mut self, needs: Vec<Need>, place: Place, now: Timestamp) -> Vec<(Need, Timestamp)> {
         let ahead = self.line.values().filter(|booking| booking.place < place);
         let mut ahead: Vec<&Booking> = ahead.collect();
         ahead.sort_by_key(|booking| booking.at);
-        let turn = |(id, rate): &(BucketId, bucket::Rate)| {
-            let bucket = self.buckets.entry(id.clone());
-            let bucket = bucket.or_insert_with(|| Bucket::full(*rate, now));
-            let mut parts = ONE;
-            if id.is_shared() {
+        let turn = |need: Need| {
+            let bucket = self.buckets.entry(need.from.clone());
+            let bucket = bucket.or_insert_with(|| Bucket::full(need.rate, now));
+            let mut parts = need.parts();
+            if need.from.is_shared() {
                 parts += bucket.share(left_to_others(place.0));
             }
             let (mut at, mut last) = (bucket.when(parts, now), now);
+            let refilled = Millis(bucket.interval().0.saturating_mul(need.tokens.into()));
             for booking in &ahead {
-                let Some((_, its)) = booking.turns.iter().find(|(one, _)| one == id) else {
+                let mut turns = booking.turns.iter();
+                let Some((its, turn)) = turns.find(|(one, _)| one.from == need.from) else {
                     continue;
                 };
-                if *its > now {
-                    last = last.max(*its + bucket.interval());
+                if *turn > now {
+                    last = last.max(*turn + refilled);
                 }
-                // A token is kept for whoever comes before. Who waits longer, for another limit, is in nobody's way.
+                // What it needs is kept for whoever comes before. Who waits longer, for another limit, is in nobody's way.
                 if booking.at <= at {
-                    parts += ONE;
+                    parts += its.parts();
                     at = bucket.when(parts, now);
                 }
             }
-            (id.clone(), at.max(last))
+            (need, at.max(last))
         };
-        call.counts.iter().map(turn).collect()
+        needs.into_iter().map(turn).collect()
     }
 
     fn tidy(&mut self, now: Timestamp) {
@@ -203,6 +289,22 @@ impl Limits {
             self.buckets.retain(|_, bucket| !bucket.is_idle(now));
         }
     }
+}
+
+/// What calls take, limit by limit.
+fn needs(calls: &[Call]) -> Vec<Need> {
+    let mut needs: Vec<Need> = Vec::new();
+    for (id, rate) in calls.iter().flat_map(|call| &call.counts) {
+        match needs.iter_mut().find(|need| need.from == *id) {
+            Some(need) => need.tokens += 1,
+            None => needs.push(Need {
+                from: id.clone(),
+                rate: *rate,
+                tokens: 1,
+            }),
+        }
+    }
+    needs
 }
 
 /// How many sixtieths of a limit that pools share are left to the more urgent: enough for many at once, and full again within seconds.

@@ -6,6 +6,7 @@
 //! since a list with a gap would look like an eviction.
 
 use futures::{Stream, StreamExt};
+use reqwest::Url;
 use serde_json::Value;
 use spotpool_core::planner::{Instance, Phase};
 use spotpool_core::units::{InstanceName, MicroUsd, Priority, VmSize, Zone};
@@ -18,6 +19,30 @@ use crate::cloud::{OrchestrationMode, PoolRef};
 
 /// A set has at most 1,000 instances; more pages than this are a list that does not end.
 const MOST_PAGES: usize = 100;
+
+/// Where the list is, as far as Azure's limits tell one list from another.
+pub(super) fn url(endpoint: &Url, pool: &PoolRef) -> Option<Url> {
+    let (subscription, group) = (&pool.subscription, &pool.resource_group);
+    match pool.mode {
+        OrchestrationMode::Flexible => {
+            let path = format!(
+                "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Compute/virtualMachines"
+            );
+            let mut url = endpoint.join(&path).ok()?;
+            url.query_pairs_mut()
+                .append_pair("$filter", &filter(&pool.scale_set_id()));
+            Some(url)
+        }
+        OrchestrationMode::Uniform => {
+            let path = format!("{}/virtualMachines", pool.scale_set_id());
+            endpoint.join(&path).ok()
+        }
+    }
+}
+
+fn filter(set: &str) -> String {
+    format!("'virtualMachineScaleSet/id' eq '{set}'")
+}
 
 /// Asks for all pages and reads them. `client` is one whose pages pass through `tap`.
 ///
@@ -36,7 +61,7 @@ pub(super) async fn list(
                 .list(&pool.resource_group, &pool.subscription);
             // $expand is allowed only with this filter [swagger 2024-07-01, VirtualMachines_List], and saves one read an instance.
             let pages = request
-                .filter(format!("'virtualMachineScaleSet/id' eq '{set}'"))
+                .filter(filter(&set))
                 .expand("instanceView")
                 .into_stream();
             follow(pages).await?;
@@ -71,7 +96,7 @@ pub(super) fn id_of(pool: &PoolRef, name: &InstanceName) -> String {
 }
 
 /// Follows a list to its end; what passes, the tap keeps.
-async fn follow<T>(
+pub(super) async fn follow<T>(
     mut pages: impl Stream<Item = Result<T, azure_core_legacy::Error>> + Unpin,
 ) -> Result<(), CallError> {
     let mut read = 0;
@@ -80,7 +105,7 @@ async fn follow<T>(
         read += 1;
         if read > MOST_PAGES {
             return Err(CallError::Unreadable {
-                fact: format!("a list of instances of more than {MOST_PAGES} pages"),
+                fact: format!("a list of more than {MOST_PAGES} pages"),
             });
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! look ─▶ operation (one poll) ─▶ scale_set (GET) ─▶ instances (paged list) ─▶ Observed
+//! quota ─▶ one list for all pools of a place, kept for seconds ─▶ rows
 //! survey ─▶ one question to Resource Graph for all sets of a place ─▶ a line a set
 //! act  ─▶ write (bodies ◀─ profile, difference, held) ─▶ azure_mgmt_compute ─▶ policies ─▶ transport ─▶ Azure ─▶ errors ─▶ Answer
 //! ```
@@ -25,6 +26,7 @@ mod operation;
 mod options;
 mod policies;
 mod profile;
+mod quota;
 mod restart;
 mod scale_set;
 mod sessions;
@@ -57,6 +59,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cloud::{Look, OperationRef, PoolRef, Receipt, Scope, Shape, Survey, Urgency};
+use budget::Claim;
 use operation::Progress;
 use policies::Tap;
 use transport::{Caller, Instead, Lane};
@@ -71,6 +74,7 @@ struct Session {
     endpoint: Url,
     deadline: Duration,
     now: Now,
+    quotas: quota::Quotas,
 }
 
 impl Session {
@@ -78,27 +82,27 @@ impl Session {
         (self.now)()
     }
 
-    /// A client of the crate over our transport, for calls of one urgency and perhaps with a policy of ours. It holds no connections;
+    /// A client of the crate over our transport, for calls of one claim and perhaps with a policy of ours. It holds no connections;
     /// those belong to the transport.
-    fn client(&self, urgency: Urgency, policy: Option<Arc<dyn ac::Policy>>) -> Client {
-        self.over_lane(urgency, None, policy)
+    fn client(&self, claim: impl Into<Claim>, policy: Option<Arc<dyn ac::Policy>>) -> Client {
+        self.over_lane(claim.into(), None, policy)
     }
 
     /// A client that sends this body, whatever the crate makes of its own.
     fn saying(&self, urgency: Urgency, body: &Value) -> Client {
         let body = Instead(body.to_string().into());
-        self.over_lane(urgency, Some(body), None)
+        self.over_lane(urgency.into(), Some(body), None)
     }
 
     fn over_lane(
         &self,
-        urgency: Urgency,
+        claim: Claim,
         instead: Option<Instead>,
         policy: Option<Arc<dyn ac::Policy>>,
     ) -> Client {
         let lane = Lane {
             caller: self.transport.clone(),
-            urgency,
+            claim,
             instead,
         };
         let options = ac::ClientOptions::new(ac::TransportOptions::new(Arc::new(lane)))
@@ -116,9 +120,9 @@ impl Session {
     async fn fetch(
         &self,
         pool: &PoolRef,
-        urgency: Urgency,
+        claim: impl Into<Claim>,
     ) -> Result<(Vec<u8>, Option<String>), CallError> {
-        let client = self.client(urgency, None);
+        let client = self.client(claim, None);
         let sets = client.virtual_machine_scale_sets_client();
         let answer = sets
             .get(&pool.resource_group, &pool.scale_set, &pool.subscription)
@@ -131,26 +135,32 @@ impl Session {
     }
 
     /// How our operation is going: how it ended, or what to keep asking about. Asked once, and not before its time.
-    async fn ask(&self, operation: Option<&OperationRef>, urgency: Urgency) -> Progress {
+    async fn ask(&self, operation: Option<&OperationRef>) -> Progress {
         match operation {
             None => Progress::Ended(None),
             Some(operation) if operation.not_before > self.now() => {
                 Progress::NotAsked(operation.clone())
             }
             Some(operation) => {
-                operation::poll(&self.transport, operation, urgency, || self.now()).await
+                let now = || self.now();
+                operation::poll(&self.transport, operation, Claim::Granted, now).await
             }
         }
     }
 
-    async fn look_at_instances(
-        &self,
-        pool: &PoolRef,
-        urgency: Urgency,
-    ) -> Seen<Vec<Instance>, Blind> {
+    /// What a look asks for, in its order.
+    fn reads(&self, pool: &PoolRef, operation: Option<&OperationRef>) -> Vec<Url> {
+        let due = operation.filter(|operation| operation.not_before <= self.now());
+        let operation = due.and_then(|operation| self.transport.resolve(&operation.url));
+        let set = self.transport.resolve(&pool.scale_set_id());
+        let list = instances::url(&self.endpoint, pool);
+        [operation, set, list].into_iter().flatten().collect()
+    }
+
+    async fn look_at_instances(&self, pool: &PoolRef) -> Seen<Vec<Instance>, Blind> {
         let at = self.now();
         let tap = Tap::default();
-        let client = self.client(urgency, Some(Arc::new(tap.clone())));
+        let client = self.client(Claim::Granted, Some(Arc::new(tap.clone())));
         // Every page has its own deadline; together they must not hold up the pool for an hour.
         let whole = self.deadline.saturating_mul(PAGES_DEADLINES);
         let list = tokio::time::timeout(whole, instances::list(&client, &tap, pool)).await;
@@ -164,9 +174,9 @@ impl Session {
         }
     }
 
-    async fn look_at_set(&self, pool: &PoolRef, urgency: Urgency) -> Seen<Option<ScaleSet>, Blind> {
+    async fn look_at_set(&self, pool: &PoolRef) -> Seen<Option<ScaleSet>, Blind> {
         let at = self.now();
-        match self.fetch(pool, urgency).await {
+        match self.fetch(pool, Claim::Granted).await {
             Ok((body, etag)) => match scale_set::read(&body, etag.as_deref()) {
                 Ok(set) => Seen::Known {
                     value: Some(set),
@@ -188,8 +198,13 @@ impl Session {
         unfinished: Option<&OperationRef>,
         urgency: Urgency,
     ) -> Look {
-        let progress = self.ask(unfinished, urgency).await;
-        let mut set = self.look_at_set(pool, urgency).await;
+        // A set without its instances would be asked for in vain.
+        let _turn = match self.transport.turn(&self.reads(pool, unfinished), urgency) {
+            Ok(turn) => turn,
+            Err(until) => return Look::held_back(until, unfinished),
+        };
+        let progress = self.ask(unfinished).await;
+        let mut set = self.look_at_set(pool).await;
         if matches!(progress, Progress::NotAsked(_))
             && let Seen::Known {
                 value: Some(set), ..
@@ -200,7 +215,7 @@ impl Session {
             set.state = Provisioning::Busy;
         }
         let instances = match &set {
-            Seen::Known { value: Some(_), .. } => self.look_at_instances(pool, urgency).await,
+            Seen::Known { value: Some(_), .. } => self.look_at_instances(pool).await,
             Seen::Known { value: None, .. } | Seen::Unknown(_) => Seen::Unknown(Blind::NotAsked),
         };
         let (outcome, unfinished) = match progress {

@@ -11,9 +11,10 @@ use spotpool_core::planner::Outcome;
 use spotpool_core::units::{Millis, Timestamp};
 
 use super::arm_error::{self, ArmError};
+use super::budget::Claim;
 use super::errors;
 use super::transport::{CallError, Caller};
-use crate::cloud::{OperationRef, Urgency};
+use crate::cloud::OperationRef;
 
 /// Compute refills 15 polls a minute for each operation (azure.md §5): asking more often is asking to be throttled.
 const PACE: Millis = Millis::seconds(5);
@@ -54,7 +55,7 @@ pub(super) fn started(
 pub(super) async fn poll(
     transport: &Caller,
     operation: &OperationRef,
-    urgency: Urgency,
+    claim: Claim,
     now: impl Fn() -> Timestamp,
 ) -> Progress {
     let Some(url) = transport.resolve(&operation.url) else {
@@ -66,7 +67,7 @@ pub(super) async fn poll(
     };
     let again = |not_before| Progress::Running(at(not_before));
     match transport
-        .exchange(Method::GET, &url, HeaderMap::new(), Bytes::new(), urgency)
+        .exchange(Method::GET, &url, HeaderMap::new(), Bytes::new(), claim)
         .await
     {
         Ok(answer) => match read(&answer) {

@@ -89,7 +89,7 @@ pub(super) async fn ask(
             json!({"subscriptions": [scope.subscription], "query": query, "options": options});
         let (url, headers, body) = (&url, headers.clone(), Bytes::from(body.to_string()));
         let answer = caller
-            .exchange(Method::POST, url, headers, body, Urgency::Looking)
+            .exchange(Method::POST, url, headers, body, Urgency::Looking.into())
             .await?;
         pages
             .take(answer.body())

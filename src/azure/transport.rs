@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use super::Now;
 use super::arm_error::{ArmError, one_line};
-use super::budget::{Budget, Call, Heard, Permit};
+use super::budget::{Budget, Call, Claim, Heard, Permit};
 use super::login::Login;
 use super::survey;
 use super::wire::Wire;
@@ -141,14 +141,9 @@ impl Transport {
     }
 
     /// Leave to send a call, if Azure's limits bear it now.
-    fn admit(
-        &self,
-        method: &Method,
-        url: &Url,
-        urgency: Urgency,
-    ) -> Result<UnderWay<'_>, CallError> {
+    fn admit(&self, method: &Method, url: &Url, claim: Claim) -> Result<UnderWay<'_>, CallError> {
         let call = Call::of(method, url);
-        match self.budget().ask(call, urgency, (self.now)()) {
+        match self.budget().ask(call, claim, (self.now)()) {
             Ok(permit) => Ok(UnderWay {
                 transport: self,
                 permit: Some(permit),
@@ -156,10 +151,33 @@ impl Transport {
             Err(until) => {
                 self.counted.held_back();
                 let path = url.path();
-                tracing::debug!(%method, path, ?urgency, ?until, "held back: azure's limits do not bear it now");
+                tracing::debug!(%method, path, ?claim, ?until, "held back: azure's limits do not bear it now");
                 Err(CallError::HeldBack { until })
             }
         }
+    }
+
+    /// The turn of these reads, which are of no use one without the others.
+    fn turn(&self, reads: &[Url], urgency: Urgency) -> Result<Turn<'_>, Timestamp> {
+        let calls: Vec<Call> = reads
+            .iter()
+            .map(|url| Call::of(&Method::GET, url))
+            .collect();
+        let turn = self.budget().turn(&calls, urgency, (self.now)());
+        turn.inspect_err(|until| {
+            self.counted.held_back();
+            let path = reads.last().map(Url::path).unwrap_or_default();
+            tracing::debug!(
+                path,
+                ?urgency,
+                ?until,
+                "held back: azure's limits do not bear it now"
+            );
+        })?;
+        Ok(Turn {
+            transport: self,
+            last: calls.into_iter().next_back(),
+        })
     }
 
     /// Whether a URL leads to the configured endpoint: same scheme, host and port. Nothing else is ever asked.
@@ -188,7 +206,7 @@ impl Transport {
         url: &Url,
         headers: HeaderMap,
         body: Bytes,
-        urgency: Urgency,
+        claim: Claim,
     ) -> Result<http::Response<Bytes>, CallError> {
         if !self.leads_home(url) {
             return Err(CallError::NotSent {
@@ -210,7 +228,7 @@ impl Transport {
             &client_request_id,
         )?;
 
-        let mut under_way = self.admit(&method, url, urgency)?;
+        let mut under_way = self.admit(&method, url, claim)?;
         self.counted.one(&method, url);
         let sent = (self.now)();
         let answer = tokio::time::timeout(self.deadline, self.wire.exchange(request)).await;
@@ -257,6 +275,20 @@ impl Transport {
     }
 }
 
+/// While it lasts, its calls are granted.
+pub(super) struct Turn<'a> {
+    transport: &'a Transport,
+    last: Option<Call>,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        if let Some(last) = &self.last {
+            self.transport.budget().leave(last);
+        }
+    }
+}
+
 /// A call that the budget knows of, and hears of when it is over, also when nobody waits for its answer any more.
 struct UnderWay<'a> {
     transport: &'a Transport,
@@ -299,6 +331,14 @@ impl Caller {
         self.transport.resolve(url)
     }
 
+    /// The turn of these reads: all of them may be made now.
+    ///
+    /// # Errors
+    /// When their turn is.
+    pub(super) fn turn(&self, reads: &[Url], urgency: Urgency) -> Result<Turn<'_>, Timestamp> {
+        self.transport.turn(reads, urgency)
+    }
+
     /// One call.
     ///
     /// # Errors
@@ -309,20 +349,20 @@ impl Caller {
         url: &Url,
         headers: HeaderMap,
         body: Bytes,
-        urgency: Urgency,
+        claim: Claim,
     ) -> Result<http::Response<Bytes>, CallError> {
         let (transport, login) = (&self.transport, &self.login);
         transport
-            .exchange(login, method, url, headers, body, urgency)
+            .exchange(login, method, url, headers, body, claim)
             .await
     }
 }
 
-/// azure_mgmt_compute's way in, for calls of one identity and urgency.
+/// azure_mgmt_compute's way in, for calls of one identity and claim.
 #[derive(Debug)]
 pub(super) struct Lane {
     pub(super) caller: Arc<Caller>,
-    pub(super) urgency: Urgency,
+    pub(super) claim: Claim,
     pub(super) instead: Option<Instead>,
 }
 
@@ -362,7 +402,7 @@ impl ac::HttpClient for Lane {
         };
         let (parts, body) = self
             .caller
-            .exchange(method, request.url(), headers, body, self.urgency)
+            .exchange(method, request.url(), headers, body, self.claim)
             .await?
             .into_parts();
         let status =

@@ -115,10 +115,10 @@ pub fn of_unusable_spec(
     [
         (ConditionType::Ready, say(False, reason, &*message)),
         (ConditionType::SpotSatisfied, say(False, reason, &*message)),
-        (ConditionType::UpToDate, unknown(Reason::AzureUnreachable)),
+        (ConditionType::UpToDate, unknown(Reason::AzureNotAsked)),
         (
             ConditionType::CredentialsValid,
-            unknown(Reason::AzureUnreachable),
+            unknown(Reason::AzureNotAsked),
         ),
         (
             ConditionType::Suspended,

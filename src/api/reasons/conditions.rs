@@ -105,6 +105,9 @@ words! {
     AzureUnreachable: &[(Ready, Unknown), (SpotSatisfied, Unknown), (UpToDate, Unknown), (CredentialsValid, Unknown), (Deleting, False)],
         "Azure has not answered for some time. The counts in status are the last ones seen. Nothing is removed until Azure has been read again.",
         "Check the network path from the operator's pod to management.azure.com and login.microsoftonline.com, and Azure's status page.";
+    AzureNotAsked: &[(UpToDate, Unknown), (CredentialsValid, Unknown)],
+        "Nothing is known of it yet: Azure is not asked while the spec, or what it refers to, cannot be used.",
+        "See Stalled for what is wrong.";
 
     AllRunning: &[(SpotSatisfied, True)],
         "As many Spot instances run as `capacity.spot` asks for.",

@@ -194,6 +194,40 @@ fn a_list_that_was_begun_is_finished() {
 }
 
 #[test]
+fn a_look_waits_for_all_of_its_calls_and_then_has_them() {
+    let mut budget = Budget::default();
+    budget.drain(Urgency::Rescue, T0, |n| list("s", &format!("p{n}")));
+    let look = |pool: &str| [get("s", pool), list("s", pool)];
+    let (a, b) = (look("a"), look("b"));
+    let first = budget.turn(&a, Urgency::Looking, T0).unwrap_err();
+    let second = budget.turn(&b, Urgency::Looking, T0).unwrap_err();
+    let apart = second - first;
+    assert_eq!(apart, Millis(80), "two reads, of 25 a second");
+    // Nobody else gets what is kept for it, between its first call and its last.
+    budget.turn(&a, Urgency::Looking, first).unwrap();
+    budget.drain(Urgency::Looking, first, |n| list("s", &format!("q{n}")));
+    for call in a {
+        let permit = budget.ask(call, Claim::Granted, first).unwrap();
+        budget.settle(permit, None, first);
+    }
+    assert!(budget.turn(&b, Urgency::Looking, first).is_err());
+    budget.turn(&b, Urgency::Looking, second).unwrap();
+}
+
+#[test]
+fn who_has_left_keeps_nothing_from_others() {
+    let mut budget = Budget::default();
+    budget.drain(Urgency::Rescue, T0, |n| list("s", &format!("p{n}")));
+    let mut waits = |pool: &str| {
+        let look = [get("s", pool), list("s", pool)];
+        let turn = budget.turn(&look, Urgency::Looking, T0).unwrap_err();
+        budget.leave(&look[1]);
+        turn
+    };
+    assert_eq!(waits("a"), waits("b"));
+}
+
+#[test]
 fn a_429_of_a_subscription_holds_all_of_it_and_no_other() {
     let mut budget = Budget::default();
     budget.refused(get("s", "a"), 429, "30", ARM, T0);

@@ -53,7 +53,11 @@ async fn nothing_is_read_before_retry_after_and_then_it_is() {
     hands.forward(Millis::seconds(29));
     let turn = held_back(&azure.look(&pool(), None, Urgency::Rescue).await);
     let again = held_back(&azure.look(&pool(), None, Urgency::Rescue).await);
-    assert_eq!(turn, START + Millis::seconds(30));
+    assert_eq!(
+        turn,
+        START + Millis::seconds(30) + Millis(40),
+        "a look is two reads"
+    );
     assert_eq!(again, turn, "the booked instant stays");
     let other = PoolRef {
         scale_set: "other".into(),
@@ -136,6 +140,26 @@ async fn what_azure_has_left_is_enough_to_wait_before_it_refuses() {
 }
 
 #[tokio::test]
+async fn a_set_is_not_asked_for_while_its_instances_cannot_be() {
+    let body = json!({
+        "code": "OperationNotAllowed", "message": "too many requests",
+        "details": [{"code": "TooManyRequests", "target": "HighCostGetSubscriptionMaximum", "message": "{}"}],
+    });
+    let server = Server::start(vec![
+        reply(200, set_body(1)),
+        reply(429, body).with("retry-after", 30),
+    ])
+    .await;
+    let hands = Hands::new();
+    let azure = azure(&server, &hands);
+    azure.look(&pool(), None, Urgency::Looking).await;
+    hands.forward(Millis::seconds(10));
+    let turn = held_back(&azure.look(&pool(), None, Urgency::Looking).await);
+    assert!(turn >= START + Millis::seconds(30), "{turn:?}");
+    assert_eq!(server.arrived().len(), 2, "{:?}", server.calls());
+}
+
+#[tokio::test]
 async fn an_operation_that_may_not_be_asked_yet_is_kept_with_its_turn() {
     let server = Server::start(vec![
         throttled(30),
@@ -155,8 +179,8 @@ async fn an_operation_that_may_not_be_asked_yet_is_kept_with_its_turn() {
     };
     azure.look(&pool(), None, Urgency::Rescue).await;
     let look = azure.look(&pool(), Some(&operation), Urgency::Rescue).await;
+    assert!(held_back(&look) >= START + Millis::seconds(30));
     let kept = look.unfinished.unwrap();
-    assert!(kept.not_before >= START + Millis::seconds(30));
     assert_eq!(server.arrived().len(), 1);
     hands.forward(Millis::seconds(35));
     let look = azure.look(&pool(), Some(&kept), Urgency::Rescue).await;

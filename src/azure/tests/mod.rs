@@ -5,6 +5,7 @@ mod bodies;
 mod limits;
 mod login;
 mod look;
+mod quota;
 mod role;
 mod survey;
 mod table;

@@ -113,7 +113,7 @@ async fn posts_without_a_body_say_that_they_have_none() {
             &url,
             HeaderMap::new(),
             bytes::Bytes::new(),
-            Urgency::Change,
+            Urgency::Change.into(),
         )
         .await
         .unwrap();
