@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use fleet::{TENFOLD, all_run, calls, name, resting, throttled};
+use fleet::{Tempo, all_run, calls, name, resting, throttled};
 use harness::machine::Machine;
 use harness::{Result, error};
 use k8s_openapi::jiff::Timestamp;
@@ -23,7 +23,14 @@ const SIZES: [usize; 3] = [10, 100, 1_000];
 /// One in each pool, where there are just so many.
 const EVICTIONS: usize = 100;
 const SPOT: usize = 1;
-const SPEED: f64 = TENFOLD.speed;
+const TENFOLD: Tempo = Tempo {
+    speed: SPEED,
+    rest: Duration::from_secs(3),
+    look_every: "3s",
+    settle: "6s",
+    motion: "500ms",
+};
+const SPEED: f64 = 10.0;
 const REST: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {

@@ -17,28 +17,13 @@ pub struct Tempo {
     pub speed: f64,
     /// Between two looks at rest.
     pub rest: Duration,
-    look_every: &'static str,
-    settle: &'static str,
-    motion: &'static str,
+    /// The same, as the controller takes it.
+    pub look_every: &'static str,
+    /// `--settle`.
+    pub settle: &'static str,
+    /// `--motion`.
+    pub motion: &'static str,
 }
-
-/// Ten times faster.
-pub const TENFOLD: Tempo = Tempo {
-    speed: 10.0,
-    rest: Duration::from_secs(3),
-    look_every: "3s",
-    settle: "6s",
-    motion: "500ms",
-};
-
-/// As in reality.
-pub const REAL: Tempo = Tempo {
-    speed: 1.0,
-    rest: Duration::from_secs(30),
-    look_every: "30s",
-    settle: "60s",
-    motion: "5s",
-};
 
 /// A machine with so many pools of so many Spot instances, all of them at rest.
 pub async fn resting(pools: usize, spot: usize, tempo: Tempo) -> Result<Machine> {
