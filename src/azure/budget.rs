@@ -153,6 +153,16 @@ impl Budget {
         if at > now { Err(at) } else { Ok(()) }
     }
 
+    /// Whether less than half is left of a limit that this call shares with others: what can wait leaves it to them.
+    pub(super) fn is_scarce(&self, call: &Call, now: Timestamp) -> bool {
+        let Some(limits) = self.0.get(&call.subscription) else {
+            return false;
+        };
+        let shared = call.counts.iter().filter(|(id, _)| id.is_shared());
+        let mut known = shared.filter_map(|(id, _)| limits.buckets.get(id));
+        known.any(|bucket| bucket.is_below_half(now))
+    }
+
     /// Nobody waits for this call any more.
     pub(super) fn leave(&mut self, call: &Call) {
         if let Some(limits) = self.0.get_mut(&call.subscription) {

@@ -157,6 +157,10 @@ impl Session {
         [operation, set, list].into_iter().flatten().collect()
     }
 
+    fn lists_are_scarce(&self, pool: &PoolRef) -> bool {
+        instances::url(&self.endpoint, pool).is_some_and(|url| self.transport.is_scarce(&url))
+    }
+
     async fn look_at_instances(&self, pool: &PoolRef) -> Seen<Vec<Instance>, Blind> {
         let at = self.now();
         let tap = Tap::default();
@@ -215,6 +219,12 @@ impl Session {
             set.state = Provisioning::Busy;
         }
         let instances = match &set {
+            // Nothing can be done to a set that Azure is at work on.
+            Seen::Known {
+                value: Some(set), ..
+            } if !set.state.is_terminal() && self.lists_are_scarce(pool) => {
+                Seen::Unknown(Blind::NotAsked)
+            }
             Seen::Known { value: Some(_), .. } => self.look_at_instances(pool).await,
             Seen::Known { value: None, .. } | Seen::Unknown(_) => Seen::Unknown(Blind::NotAsked),
         };

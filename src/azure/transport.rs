@@ -180,6 +180,12 @@ impl Transport {
         })
     }
 
+    /// Whether others may need a read of this kind more than whoever can wait.
+    fn is_scarce(&self, url: &Url) -> bool {
+        let call = Call::of(&Method::GET, url);
+        self.budget().is_scarce(&call, (self.now)())
+    }
+
     /// Whether a URL leads to the configured endpoint: same scheme, host and port. Nothing else is ever asked.
     fn leads_home(&self, url: &Url) -> bool {
         url.origin() == self.endpoint.origin()
@@ -337,6 +343,11 @@ impl Caller {
     /// When their turn is.
     pub(super) fn turn(&self, reads: &[Url], urgency: Urgency) -> Result<Turn<'_>, Timestamp> {
         self.transport.turn(reads, urgency)
+    }
+
+    /// Whether others may need a read of this kind more than whoever can wait.
+    pub(super) fn is_scarce(&self, url: &Url) -> bool {
+        self.transport.is_scarce(url)
     }
 
     /// One call.

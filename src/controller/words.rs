@@ -140,7 +140,11 @@ pub fn blind_text(blind: &Blind) -> (&'static str, String) {
         ),
         Blind::CredentialsInvalid { step, fact } => (reason_of_step(*step).as_str(), fact.clone()),
         Blind::Forbidden { fact } => ("forbidden", fact.clone()),
-        Blind::NotAsked => ("not-asked", "the instances could not be read".to_owned()),
+        Blind::NotAsked => (
+            "not-asked",
+            "Azure is at work on the scale set and reads are scarce: its instances are asked for later"
+                .to_owned(),
+        ),
     }
 }
 

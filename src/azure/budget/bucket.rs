@@ -129,6 +129,11 @@ impl Bucket {
         }
     }
 
+    /// Whether less than half of what it can hold is there.
+    pub(super) fn is_below_half(&self, now: Timestamp) -> bool {
+        self.tokens(now) < self.rate.depth / 2
+    }
+
     /// Whether its limit is documented at all.
     pub(super) fn is_limited(&self) -> bool {
         self.rate != UNLIMITED

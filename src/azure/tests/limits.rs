@@ -160,6 +160,26 @@ async fn a_set_is_not_asked_for_while_its_instances_cannot_be() {
 }
 
 #[tokio::test]
+async fn while_azure_is_at_work_the_instances_are_asked_for_only_where_reads_are_plenty() {
+    for (left, asked) in [(249, 2), (100, 1)] {
+        let mut busy = set_body(1);
+        busy["properties"]["provisioningState"] = json!("Updating");
+        let reads = "x-ms-ratelimit-remaining-subscription-reads";
+        let server = Server::start(vec![
+            reply(200, busy).with(reads, left),
+            reply(200, page(&[vm("a")])),
+        ])
+        .await;
+        let azure = azure(&server, &Hands::new());
+        let look = azure.look(&pool(), None, Urgency::Looking).await;
+        assert_eq!(server.arrived().len(), asked, "{left} reads left");
+        let unknown = Seen::Unknown(Blind::NotAsked);
+        assert_eq!(look.observed.instances == unknown, asked == 1);
+        assert!(matches!(look.observed.set, Seen::Known { .. }));
+    }
+}
+
+#[tokio::test]
 async fn an_operation_that_may_not_be_asked_yet_is_kept_with_its_turn() {
     let server = Server::start(vec![
         throttled(30),
