@@ -75,7 +75,7 @@ pub async fn look_and_plan(
     }
     let added = action
         .as_ref()
-        .and_then(|(action, because)| added(&look.observed, action, because));
+        .and_then(|(action, because)| added(&look.observed, &state.memory, action, because));
     let mut turn = Turn {
         summary,
         action,

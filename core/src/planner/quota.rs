@@ -9,6 +9,7 @@
 use crate::units::{Count, Priority, Seen, VmSize};
 
 use super::action::{Action, Because, Reason};
+use super::memory::Memory;
 use super::observed::{Instance, Observed, Phase};
 use super::refusal::{Refusal, RefusalKind};
 
@@ -45,7 +46,12 @@ pub struct Added {
 
 /// What an action adds that the quota has to bear; `None`: nothing, or only what has just been lost, whose cores Azure may not have
 /// counted off yet.
-pub fn added(observed: &Observed, action: &Action, because: &Because) -> Option<Added> {
+pub fn added(
+    observed: &Observed,
+    memory: &Memory,
+    action: &Action,
+    because: &Because,
+) -> Option<Added> {
     let (alive, regular, floor, wanted, base) = match action {
         Action::Create { capacity, base, .. } => (0, 0, 0, *capacity, *base),
         Action::Resize { capacity, base, .. } if because.reason == Reason::ScalingUp => {
@@ -66,7 +72,11 @@ pub fn added(observed: &Observed, action: &Action, because: &Because) -> Option<
                 .clone()
                 .filter(|one| one.priority == Priority::Regular);
             let (alive, regular) = (alive.count() as Count, regular.count() as Count);
-            (alive, regular, alive.max(set.capacity), *capacity, *base)
+            // A capacity that reads lower than it is must not lower it: less than is believed is not written.
+            let believed = memory.process.believed;
+            let believed = believed.map_or(*capacity, |believed| believed.capacity);
+            let floor = alive.max(set.capacity).max(believed);
+            (alive, regular, floor, *capacity, *base)
         }
         _ => return None,
     };

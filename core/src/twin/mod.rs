@@ -356,7 +356,7 @@ impl Twin {
 
     /// What is left of an action by a reading of the quota that may be a minute old; where nothing is, that is remembered.
     fn within_quota(&mut self, action: Action, because: Because) -> Option<Action> {
-        let added = added(self.shown.as_ref()?, &action, &because);
+        let added = added(self.shown.as_ref()?, &self.memory, &action, &because);
         let now = self.region.now();
         let written = self.memory.process.last_write;
         let written = written.and_then(|at| u64::try_from(at.0).ok());

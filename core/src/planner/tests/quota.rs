@@ -30,6 +30,7 @@ fn because(reason: Reason) -> Because {
 /// What becomes of an action after this picture: its capacity and why, or the refusal.
 fn held(
     observed: &Observed,
+    memory: &Memory,
     action: Action,
     rows: &[Quota],
 ) -> std::result::Result<(u32, String), Refusal> {
@@ -37,7 +38,7 @@ fn held(
         Action::Create { .. } => Reason::ScaleSetCreated,
         _ => Reason::ScalingUp,
     });
-    let added = added(observed, &action, &because);
+    let added = added(observed, memory, &action, &because);
     assert!(added.is_some(), "{action:?} adds nothing");
     match within(added, action, because, rows) {
         (_, _, Some(refusal)) => Err(refusal),
@@ -57,7 +58,7 @@ fn created(action: Action, rows: &[Quota]) -> std::result::Result<u32, Refusal> 
         instances: Seen::Unknown(Blind::NotAsked),
         outcome: None,
     };
-    held(&nothing, action, rows).map(|(capacity, _)| capacity)
+    held(&nothing, &Memory::default(), action, rows).map(|(capacity, _)| capacity)
 }
 
 #[test]
@@ -118,6 +119,33 @@ fn grow(observed: &mut Observed, to: u32) -> Action {
     }
 }
 
+fn believing(capacity: u32) -> Memory {
+    let mut memory = Memory::default();
+    memory.process.believed = Some(Believed {
+        capacity,
+        alive: capacity,
+    });
+    memory
+}
+
+#[test]
+fn a_capacity_that_may_be_misread_is_not_cut() {
+    let seeing = Seeing {
+        capacity: 8,
+        base: 1,
+        regular: 1,
+        spot: 7,
+    };
+    let mut observed = seeing.at(T0);
+    let action = grow(&mut observed, 10);
+    let full = [row("lowPriorityCores", 36, 40)];
+    let asked = |memory: &Memory| held(&observed, memory, action.clone(), &full);
+    assert_eq!(asked(&believing(8)).unwrap().0, 9);
+    // If it is ten in truth, nine would take one away.
+    assert!(asked(&believing(10)).is_err());
+    assert!(asked(&Memory::default()).is_err(), "nothing is known");
+}
+
 #[test]
 fn growth_counts_what_is_missing_and_is_never_cut_to_a_capacity_that_takes_away() {
     let asked = |spot, capacity, to, used| {
@@ -129,7 +157,12 @@ fn growth_counts_what_is_missing_and_is_never_cut_to_a_capacity_that_takes_away(
         };
         let mut observed = seeing.at(T0);
         let action = grow(&mut observed, to);
-        held(&observed, action, &[row("lowPriorityCores", used, 40)])
+        held(
+            &observed,
+            &believing(4),
+            action,
+            &[row("lowPriorityCores", used, 40)],
+        )
     };
     assert_eq!(asked(3, 4, 7, 28).unwrap().0, 7);
     let (capacity, why) = asked(3, 4, 7, 33).unwrap();
@@ -154,5 +187,5 @@ fn what_was_lost_is_asked_for_again_whatever_the_quota_reads() {
     let mut observed = seeing.at(T0);
     let action = grow(&mut observed, 4);
     let lost = because(Reason::ReplacementRequested);
-    assert_eq!(added(&observed, &action, &lost), None);
+    assert_eq!(added(&observed, &believing(3), &action, &lost), None);
 }
