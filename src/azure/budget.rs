@@ -317,13 +317,14 @@ fn needs(calls: &[Call]) -> Vec<Need> {
     needs
 }
 
-/// How many sixtieths of a limit that pools share are left to the more urgent: enough for many at once, and full again within seconds.
+/// How many sixtieths of a limit that pools share are left to the more urgent: enough for many at once, and soon full again.
 fn left_to_others(urgency: Urgency) -> u32 {
     match urgency {
         Urgency::Rescue => 0,
         Urgency::Change => 1,
         Urgency::Tidying => 2,
-        Urgency::Looking => 3,
+        // After a storm those that only watch must not use up what those need that have yet to ask.
+        Urgency::Looking => 15,
     }
 }
 

@@ -98,7 +98,7 @@ pub async fn look_and_plan(
     if at_rest && timeless && state.unfinished.is_none() {
         turn.rest = Line::of(&look.observed).map(|line| (began, line));
     }
-    state.eager = urgency::after_look(&turn, state.eager);
+    state.eager = urgency::after_look(&turn, state.eager, state.unfinished.is_some());
     turn.tell_blindness(state);
     turn.log_wait(pool, state);
     turn

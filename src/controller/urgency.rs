@@ -3,7 +3,7 @@
 //! In: what a look decided, or what came of it. Out: an [`Urgency`]. A look goes as urgently as the write that it is for: a write needs
 //! a fresh picture, so one that had to wait, or lost a race, would otherwise wait behind every pool that only looks.
 
-use spotpool_core::planner::{Action, Answer, Because, Reason, Stage};
+use spotpool_core::planner::{Action, Answer, Because, Blind, Reason, Stage};
 
 use super::turn::Turn;
 use crate::cloud::Urgency;
@@ -22,12 +22,15 @@ pub fn of_write(action: &Action, because: &Because) -> Urgency {
     }
 }
 
-/// What the next look is for, after one with this result; `None`: only to look. `before`: what this one was for.
-pub fn after_look(turn: &Turn, before: Option<Urgency>) -> Option<Urgency> {
+/// What the next look is for, after one with this result; `None`: only to look. `before`: what this one was for; `ours`: whether Azure is
+/// at work for us.
+pub fn after_look(turn: &Turn, before: Option<Urgency>, ours: bool) -> Option<Urgency> {
     if let Some((action, because)) = &turn.action {
         return Some(of_write(action, because));
     }
     match &turn.summary.stage {
+        // Azure is at work on the set, and not for us: it may be taking instances away.
+        Stage::Blind(Blind::NotAsked) if !ours => Some(Urgency::Rescue),
         // Nothing was learned, so nothing has changed.
         Stage::Blind(_) => before,
         // Evicted instances are missing and cannot be asked for yet.

@@ -161,7 +161,7 @@ fn the_last_part_of_a_shared_limit_is_for_the_more_urgent() {
     }
     assert_eq!(
         sent,
-        [237, 4, 4, 5],
+        [187, 54, 4, 5],
         "of the 250 reads that ARM takes at once"
     );
 }
@@ -175,9 +175,9 @@ fn a_rescue_goes_before_everybody_who_waits_to_look() {
     }
     assert_eq!(
         budget.drain(Urgency::Rescue, T0, |n| list("s", &format!("r{n}"))),
-        13
+        63
     );
-    let turn = budget.turn_of(list("s", "r13"), Urgency::Rescue, T0);
+    let turn = budget.turn_of(list("s", "r63"), Urgency::Rescue, T0);
     assert_eq!(turn, T0 + Millis(40), "the very next token");
     let looks = budget.turn_of(list("s", "q0"), Urgency::Looking, T0);
     assert!(looks > T0 + Millis(500), "{looks:?}");

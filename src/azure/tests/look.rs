@@ -283,14 +283,14 @@ async fn throttled_reads_say_until_when_in_both_shapes() {
             Seen::Unknown(until(11))
         );
         // As long as Azure says, and until there is something for less urgent calls too.
-        hands.forward(Millis::seconds(21));
+        hands.forward(Millis::seconds(61));
         assert_eq!(
             azure
                 .look(&pool(), None, Urgency::Looking)
                 .await
                 .observed
                 .instances,
-            Seen::Unknown(until(51))
+            Seen::Unknown(until(91))
         );
         assert_eq!(
             azure.calls(),
