@@ -362,6 +362,24 @@ async fn what_is_put_off_is_done_at_its_turn_and_looked_at_as_urgently() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_azure_is_at_work_on_and_not_for_us_is_looked_at_in_a_hurry() {
+    use crate::cloud::Urgency::{Looking, Rescue};
+    use spotpool_core::planner::Blind;
+    let mut bench = Bench::new(farm());
+    bench.settle().await;
+    bench.turn().await;
+    bench.cloud.urgencies();
+    bench.cloud.blinds(Some(Blind::NotAsked));
+    bench.turn().await;
+    bench.turn().await;
+    bench.cloud.blinds(None);
+    bench.turn().await;
+    assert_eq!(bench.cloud.urgencies(), [Looking, Rescue, Rescue]);
+    bench.turn().await;
+    assert_eq!(bench.cloud.urgencies(), [Looking], "nothing was lost");
+}
+
+#[tokio::test(start_paused = true)]
 async fn declared_changes_go_before_deletions() {
     use crate::cloud::Urgency::{Change, Looking, Tidying};
     let mut bench = Bench::new(farm());
