@@ -95,7 +95,10 @@ pub async fn look_and_plan(
         && turn.next == now + resolved.desired.pace.rest
         && state.memory.kept.closed.iter().all(|one| one.until <= now);
     let at_rest = matches!(turn.summary.stage, Stage::AtRest | Stage::Suspended { .. });
-    if at_rest && timeless && state.unfinished.is_none() {
+    // After a restart the capacity is not believed before it has stood still under this process's own eyes: without that the first
+    // eviction would wait for it.
+    let knows = state.memory.process.believed.is_some();
+    if at_rest && timeless && knows && state.unfinished.is_none() {
         turn.rest = Line::of(&look.observed).map(|line| (began, line));
     }
     state.eager = urgency::after_look(&turn, state.eager, state.unfinished.is_some());
