@@ -116,10 +116,9 @@ impl Budget {
         limits.tidy(now);
         let needs = needs(std::slice::from_ref(&call));
         let at = match claim.into() {
+            Claim::Waits(urgency) if !call.goes_on => limits.book(needs, &call.line, urgency, now),
             // A list is read whole or not at all: to stop before its last page would have spent the others for nothing.
-            _ if call.goes_on => limits.there(&needs, now),
-            Claim::Granted => limits.there(&needs, now),
-            Claim::Waits(urgency) => limits.book(needs, &call.line, urgency, now),
+            Claim::Waits(_) | Claim::Granted => limits.there(&needs, now),
         };
         if at > now {
             return Err(at);

@@ -62,7 +62,7 @@ pub struct SimulatorArgs {
     #[arg(long, default_value_t = 200, value_name = "N")]
     page_size: usize,
     /// Serve over TLS, write the certificate of the simulator's own authority to DIR/ca.pem, and take no bearer tokens but those of its own
-    /// login host
+    /// login host; with --state, authority and certificate stay the same after a restart
     #[arg(long, value_name = "DIR")]
     tls_dir: Option<PathBuf>,
     /// How far Resource Graph is behind, in simulated time; Azure documents up to a minute
