@@ -12,10 +12,9 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use fleet::{Tempo, all_run, calls, name, resting, throttled};
+use fleet::{Event, Events, Tempo, all_run, calls, name, resting, throttled};
 use harness::machine::Machine;
 use harness::{Result, error};
-use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
 /// Pools in one subscription and location.
@@ -133,18 +132,13 @@ struct Answered {
 }
 
 async fn evictions(machine: &Machine, pools: usize) -> Result<Vec<Answered>> {
-    let mut record = Record {
-        since: machine.azure.state().await?["events"]
-            .as_array()
-            .and_then(|all| all.last()?["number"].as_u64())
-            .unwrap_or(0),
-        ..Record::default()
-    };
+    let mut events = Events::from_now(machine).await?;
+    let mut record = Record::default();
     for n in 0..EVICTIONS {
         machine.azure.evict(&name(n), 1).await?;
         // Not a whole part of the interval between looks, so that evictions fall on all moments of it.
         tokio::time::sleep(Duration::from_millis(773)).await;
-        record.read(machine).await?;
+        record.take(events.read(machine).await?);
     }
     let started = Instant::now();
     while record.answered().len() < EVICTIONS {
@@ -155,7 +149,7 @@ async fn evictions(machine: &Machine, pools: usize) -> Result<Vec<Answered>> {
             )));
         }
         tokio::time::sleep(Duration::from_millis(300)).await;
-        record.read(machine).await?;
+        record.take(events.read(machine).await?);
     }
     all_run(machine, pools, SPOT).await?;
     Ok(record.answered())
@@ -164,34 +158,25 @@ async fn evictions(machine: &Machine, pools: usize) -> Result<Vec<Answered>> {
 /// What happened to each scale set, in this machine's milliseconds.
 #[derive(Default)]
 struct Record {
-    since: u64,
     noticed: BTreeMap<String, f64>,
     ready: BTreeMap<String, f64>,
     asked: BTreeMap<String, f64>,
 }
 
 impl Record {
-    async fn read(&mut self, machine: &Machine) -> Result<()> {
-        let state = machine.azure.state_since(self.since).await?;
-        for event in state["events"].as_array().into_iter().flatten() {
-            self.since = self.since.max(event["number"].as_u64().unwrap_or(0));
-            let set = event["scaleSet"].as_str().unwrap_or_default().to_owned();
-            let at = event["time"]
-                .as_str()
-                .and_then(|time| time.parse::<Timestamp>().ok())
-                .map_or(0.0, |at| at.as_millisecond() as f64);
-            match event["kind"].as_str() {
-                Some("EvictionNoticed") => _ = self.noticed.insert(set, at),
-                Some("InstanceGone" | "CapacityFell") if !self.asked.contains_key(&set) => {
+    fn take(&mut self, events: Vec<Event>) {
+        for Event { set, what, at } in events {
+            match what.split(' ').next().unwrap_or_default() {
+                "EvictionNoticed" => _ = self.noticed.insert(set, at),
+                "InstanceGone" | "CapacityFell" if !self.asked.contains_key(&set) => {
                     _ = self.ready.insert(set, at)
                 }
-                Some("CapacityWritten") if self.noticed.contains_key(&set) => {
+                "CapacityWritten" if self.noticed.contains_key(&set) => {
                     _ = self.asked.entry(set).or_insert(at)
                 }
                 _ => {}
             }
         }
-        Ok(())
     }
 
     fn answered(&self) -> Vec<Answered> {

@@ -11,10 +11,8 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use fleet::{Tempo, all_run, calls, name, resting, throttled};
-use harness::machine::Machine;
+use fleet::{Event, Events, Tempo, all_run, calls, name, resting, throttled};
 use harness::{Result, error};
-use k8s_openapi::jiff::Timestamp;
 use serde_json::json;
 
 /// The limits are what counts here, and the controller counts them in its own seconds.
@@ -51,10 +49,8 @@ fn main() -> ExitCode {
 
 async fn measure() -> Result<()> {
     let machine = resting(POOLS, SPOT, REAL).await?;
-    let mut story = Story {
-        since: last_event(&machine).await?,
-        ..Story::default()
-    };
+    let mut events = Events::from_now(&machine).await?;
+    let mut story = Story::default();
     let (before, refused) = (calls(&machine).await?, throttled(&machine).await?);
     eprintln!("{} evictions at once ...", POOLS * SPOT);
     for n in 0..POOLS {
@@ -69,7 +65,7 @@ async fn measure() -> Result<()> {
             )));
         }
         tokio::time::sleep(Duration::from_millis(300)).await;
-        story.read(&machine).await?;
+        story.take(events.read(&machine).await?);
     }
     let asked = calls(&machine).await?;
     let refused = throttled(&machine).await? - refused;
@@ -77,18 +73,9 @@ async fn measure() -> Result<()> {
     report(&story, asked.0 - before.0, asked.1 - before.1, refused)
 }
 
-async fn last_event(machine: &Machine) -> Result<u64> {
-    let state = machine.azure.state().await?;
-    let last = state["events"]
-        .as_array()
-        .and_then(|all| all.last()?["number"].as_u64());
-    Ok(last.unwrap_or(0))
-}
-
 /// What happened to each scale set, in seconds.
 #[derive(Default)]
 struct Story {
-    since: u64,
     /// When Azure was through with it: the last instance gone, the capacity fallen.
     ready: BTreeMap<String, f64>,
     /// When all of its instances had been asked for again.
@@ -96,30 +83,21 @@ struct Story {
 }
 
 impl Story {
-    async fn read(&mut self, machine: &Machine) -> Result<()> {
-        let state = machine.azure.state_since(self.since).await?;
-        for event in state["events"].as_array().into_iter().flatten() {
-            self.since = self.since.max(event["number"].as_u64().unwrap_or(0));
-            let set = event["scaleSet"].as_str().unwrap_or_default().to_owned();
-            let at = event["time"]
-                .as_str()
-                .and_then(|time| time.parse::<Timestamp>().ok())
-                .map_or(0.0, |at| at.as_millisecond() as f64 / 1_000.0);
-            match event["kind"].as_str() {
-                Some("InstanceGone" | "CapacityFell") if !self.answered.contains_key(&set) => {
+    fn take(&mut self, events: Vec<Event>) {
+        // The message of a write ends in the new capacity.
+        let whole = format!("→ {SPOT}");
+        for Event { set, what, at } in events {
+            let at = at / 1_000.0;
+            match what.split(' ').next().unwrap_or_default() {
+                "InstanceGone" | "CapacityFell" if !self.answered.contains_key(&set) => {
                     self.ready.insert(set, at);
                 }
-                // The message ends in the new capacity.
-                Some("CapacityWritten") => {
-                    let message = event["message"].as_str().unwrap_or_default();
-                    if message.ends_with(&format!("→ {SPOT}")) {
-                        self.answered.entry(set).or_insert(at);
-                    }
+                "CapacityWritten" if what.ends_with(&whole) => {
+                    self.answered.entry(set).or_insert(at);
                 }
                 _ => {}
             }
         }
-        Ok(())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::harness::machine::{Machine, Settings, manifest};
@@ -125,4 +126,44 @@ async fn counter(machine: &Machine, name: &str) -> Result<u64> {
     let line = page.lines().find(|line| line.starts_with(name));
     let number = line.and_then(|line| line.rsplit(' ').next()?.parse().ok());
     Ok(number.unwrap_or(0))
+}
+
+/// Something that happened to a scale set.
+pub struct Event {
+    /// Of the scale set.
+    pub set: String,
+    /// A word such as `CapacityWritten`, a space, and the same in words.
+    pub what: String,
+    /// Milliseconds of this machine.
+    pub at: f64,
+}
+
+/// What happens from now on.
+pub struct Events(u64);
+
+impl Events {
+    /// Nothing of what was before.
+    pub async fn from_now(machine: &Machine) -> Result<Self> {
+        let state = machine.azure.state().await?;
+        let events = state["events"].as_array();
+        let last = events.and_then(|all| all.last()?["number"].as_u64());
+        Ok(Self(last.unwrap_or(0)))
+    }
+
+    /// What has happened since the last time.
+    pub async fn read(&mut self, machine: &Machine) -> Result<Vec<Event>> {
+        let state = machine.azure.state_since(self.0).await?;
+        let text = |event: &Value, field: &str| event[field].as_str().unwrap_or("").to_owned();
+        let mut read = Vec::new();
+        for event in state["events"].as_array().into_iter().flatten() {
+            self.0 = self.0.max(event["number"].as_u64().unwrap_or(0));
+            let at: Option<Timestamp> = text(event, "time").parse().ok();
+            read.push(Event {
+                set: text(event, "scaleSet"),
+                what: format!("{} {}", text(event, "kind"), text(event, "message")),
+                at: at.map_or(0.0, |at| at.as_millisecond() as f64),
+            });
+        }
+        Ok(read)
+    }
 }

@@ -171,13 +171,13 @@ pub fn refused_note(closed: &Closed) -> Because {
         RefusalKind::PriceAboveLimit => Reason::PriceAboveLimit,
         _ => Reason::OfferingRefused,
     };
-    Because {
-        reason,
-        message: format!(
-            "{}: {} ({})",
-            closed.vm_size, closed.refusal.message, closed.refusal.code
-        ),
+    let Refusal { message, code, .. } = &closed.refusal;
+    let mut message = format!("{}: {message}", closed.vm_size);
+    // Without a code Azure was not even asked, or nobody heard what it said.
+    if !code.is_empty() {
+        message = format!("{message} ({code})");
     }
+    Because { reason, message }
 }
 
 /// A set that failed while instances are missing, with nobody left who knows why (a restart): one short back-off, counted once.

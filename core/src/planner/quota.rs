@@ -6,11 +6,11 @@
 //! and the region's [DOC virtual-machines/quotas, spot-vms: "Spot VMs have a separate vCPU quota"]. What a row or a size does not
 //! tell is left to Azure to refuse.
 
-use crate::units::{Count, Priority, Seen, VmSize};
+use crate::units::{Count, Priority, VmSize};
 
 use super::action::{Action, Because, Reason};
 use super::memory::Memory;
-use super::observed::{Instance, Observed, Phase};
+use super::observed::Observed;
 use super::refusal::{Refusal, RefusalKind};
 
 /// The row of all Spot cores of a subscription in a region.
@@ -55,23 +55,9 @@ pub fn added(
     let (alive, regular, floor, wanted, base) = match action {
         Action::Create { capacity, base, .. } => (0, 0, 0, *capacity, *base),
         Action::Resize { capacity, base, .. } if because.reason == Reason::ScalingUp => {
-            let (
-                Seen::Known {
-                    value: Some(set), ..
-                },
-                Seen::Known {
-                    value: instances, ..
-                },
-            ) = (&observed.set, &observed.instances)
-            else {
-                return None;
-            };
-            let stays = |one: &&Instance| one.phase != Phase::Stopping;
-            let alive = instances.iter().filter(stays);
-            let regular = alive
-                .clone()
-                .filter(|one| one.priority == Priority::Regular);
-            let (alive, regular) = (alive.count() as Count, regular.count() as Count);
+            let picture = super::picture(observed).ok()?;
+            let (alive, set) = (picture.alive(), picture.set);
+            let regular = picture.held(Priority::Regular);
             // A capacity that reads lower than it is must not lower it: less than is believed is not written.
             let believed = memory.process.believed;
             let believed = believed.map_or(*capacity, |believed| believed.capacity);

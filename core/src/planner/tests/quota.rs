@@ -110,6 +110,17 @@ fn what_a_name_or_a_row_does_not_tell_is_left_to_azure() {
     );
 }
 
+/// One regular instance and so many Spot ones.
+fn there(spot: u32, capacity: u32) -> Observed {
+    let seeing = Seeing {
+        capacity,
+        base: 1,
+        regular: 1,
+        spot,
+    };
+    seeing.at(T0)
+}
+
 fn grow(observed: &mut Observed, to: u32) -> Action {
     Action::Resize {
         capacity: to,
@@ -130,13 +141,7 @@ fn believing(capacity: u32) -> Memory {
 
 #[test]
 fn a_capacity_that_may_be_misread_is_not_cut() {
-    let seeing = Seeing {
-        capacity: 8,
-        base: 1,
-        regular: 1,
-        spot: 7,
-    };
-    let mut observed = seeing.at(T0);
+    let mut observed = there(7, 8);
     let action = grow(&mut observed, 10);
     let full = [row("lowPriorityCores", 36, 40)];
     let asked = |memory: &Memory| held(&observed, memory, action.clone(), &full);
@@ -149,13 +154,7 @@ fn a_capacity_that_may_be_misread_is_not_cut() {
 #[test]
 fn growth_counts_what_is_missing_and_is_never_cut_to_a_capacity_that_takes_away() {
     let asked = |spot, capacity, to, used| {
-        let seeing = Seeing {
-            capacity,
-            base: 1,
-            regular: 1,
-            spot,
-        };
-        let mut observed = seeing.at(T0);
+        let mut observed = there(spot, capacity);
         let action = grow(&mut observed, to);
         held(
             &observed,
@@ -178,13 +177,7 @@ fn growth_counts_what_is_missing_and_is_never_cut_to_a_capacity_that_takes_away(
 
 #[test]
 fn what_was_lost_is_asked_for_again_whatever_the_quota_reads() {
-    let seeing = Seeing {
-        capacity: 3,
-        base: 1,
-        regular: 1,
-        spot: 2,
-    };
-    let mut observed = seeing.at(T0);
+    let mut observed = there(2, 3);
     let action = grow(&mut observed, 4);
     let lost = because(Reason::ReplacementRequested);
     assert_eq!(added(&observed, &believing(3), &action, &lost), None);
