@@ -71,7 +71,7 @@ impl Need {
 pub(in crate::azure) enum Claim {
     /// It does, by urgency.
     Waits(Urgency),
-    /// It is part of what has got its turn ([`Budget::turn`]).
+    /// It is part of what has got its turn ([`Budget::turn`]), or spares those who wait more than it takes.
     Granted,
 }
 

@@ -95,10 +95,10 @@ pub(super) fn id_of(pool: &PoolRef, name: &InstanceName) -> String {
     id.to_owned()
 }
 
-/// Follows a list to its end; what passes, the tap keeps.
+/// Follows a list to its end, and counts its pages; what passes, the tap keeps.
 pub(super) async fn follow<T>(
     mut pages: impl Stream<Item = Result<T, azure_core_legacy::Error>> + Unpin,
-) -> Result<(), CallError> {
+) -> Result<usize, CallError> {
     let mut read = 0;
     while let Some(page) = pages.next().await {
         page?;
@@ -109,7 +109,7 @@ pub(super) async fn follow<T>(
             });
         }
     }
-    Ok(())
+    Ok(read)
 }
 
 /// Reads the items of all pages. `set`: the scale set that Flexible instances must name as theirs.

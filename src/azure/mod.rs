@@ -1,7 +1,7 @@
 //! Azure behind the port [`Cloud`]: looks at a pool's scale set and instances, and carries out one action.
 //!
 //! ```text
-//! look ─▶ operation (one poll) ─▶ scale_set (GET) ─▶ instances (paged list) ─▶ Observed
+//! look ─▶ operation (one poll) ─▶ scale_set (GET, or by one list of sets for many pools) ─▶ instances (paged list) ─▶ Observed
 //! quota ─▶ one list for all pools of a place, kept for seconds ─▶ rows
 //! survey ─▶ one question to Resource Graph for all sets of a place ─▶ a line a set
 //! act  ─▶ write (bodies ◀─ profile, difference, held) ─▶ azure_mgmt_compute ─▶ policies ─▶ transport ─▶ Azure ─▶ errors ─▶ Answer
@@ -30,6 +30,7 @@ mod quota;
 mod restart;
 mod scale_set;
 mod sessions;
+mod sets;
 mod survey;
 pub mod tags;
 mod transport;
@@ -53,7 +54,7 @@ use azure_core_legacy as ac;
 use azure_mgmt_compute::package_2024_07_01::Client;
 use reqwest::Url;
 use serde_json::Value;
-use spotpool_core::planner::{Action, Answer, Blind, Instance, Observed, Provisioning, ScaleSet};
+use spotpool_core::planner::{Action, Answer, Blind, Instance, Observed, Provisioning};
 use spotpool_core::units::{Seen, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,6 +63,7 @@ use crate::cloud::{Look, OperationRef, PoolRef, Receipt, Scope, Shape, Survey, U
 use budget::Claim;
 use operation::Progress;
 use policies::Tap;
+use sets::Shown;
 use transport::{Caller, Instead, Lane};
 use write::{Accepted, Declined};
 
@@ -74,6 +76,7 @@ struct Session {
     endpoint: Url,
     deadline: Duration,
     now: Now,
+    groups: sets::Groups,
     quotas: quota::Quotas,
 }
 
@@ -148,13 +151,46 @@ impl Session {
         }
     }
 
-    /// What a look asks for, in its order.
-    fn reads(&self, pool: &PoolRef, operation: Option<&OperationRef>) -> Vec<Url> {
+    /// What a look asks for, in its order, with or without the set and its instances.
+    fn reads(
+        &self,
+        pool: &PoolRef,
+        operation: Option<&OperationRef>,
+        (set, instances): (bool, bool),
+    ) -> Vec<Url> {
         let due = operation.filter(|operation| operation.not_before <= self.now());
         let operation = due.and_then(|operation| self.transport.resolve(&operation.url));
-        let set = self.transport.resolve(&pool.scale_set_id());
-        let list = instances::url(&self.endpoint, pool);
-        [operation, set, list].into_iter().flatten().collect()
+        let set = set.then(|| self.transport.resolve(&pool.scale_set_id()));
+        let list = instances.then(|| instances::url(&self.endpoint, pool));
+        [operation, set.flatten(), list.flatten()]
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+
+    /// Nothing can be done to a set that Azure is at work on: where reads are scarce, its instances are not asked for.
+    fn spares_the_list(&self, pool: &PoolRef, set: &Shown) -> bool {
+        let Seen::Known {
+            value: Some(set), ..
+        } = set
+        else {
+            return false;
+        };
+        !set.state.is_terminal() && self.lists_are_scarce(pool)
+    }
+
+    /// All pages of a list. Each has its own deadline; together they must not hold up a pool for an hour.
+    async fn whole<T>(
+        &self,
+        pages: impl Future<Output = Result<T, CallError>>,
+    ) -> Result<T, CallError> {
+        let longest = self.deadline.saturating_mul(PAGES_DEADLINES);
+        let in_time = tokio::time::timeout(longest, pages).await;
+        in_time.unwrap_or_else(|_| {
+            Err(CallError::NoAnswer {
+                fact: format!("the whole list took longer than {longest:?}"),
+            })
+        })
     }
 
     fn lists_are_scarce(&self, pool: &PoolRef) -> bool {
@@ -165,20 +201,13 @@ impl Session {
         let at = self.now();
         let tap = Tap::default();
         let client = self.client(Claim::Granted, Some(Arc::new(tap.clone())));
-        // Every page has its own deadline; together they must not hold up the pool for an hour.
-        let whole = self.deadline.saturating_mul(PAGES_DEADLINES);
-        let list = tokio::time::timeout(whole, instances::list(&client, &tap, pool)).await;
-        match list.unwrap_or_else(|_| {
-            Err(CallError::NoAnswer {
-                fact: format!("the list of instances took longer than {whole:?}"),
-            })
-        }) {
+        match self.whole(instances::list(&client, &tap, pool)).await {
             Ok(value) => Seen::Known { value, at },
             Err(error) => Seen::Unknown(errors::blind(&error, self.now())),
         }
     }
 
-    async fn look_at_set(&self, pool: &PoolRef) -> Seen<Option<ScaleSet>, Blind> {
+    async fn look_at_set(&self, pool: &PoolRef) -> Shown {
         let at = self.now();
         match self.fetch(pool, Claim::Granted).await {
             Ok((body, etag)) => match scale_set::read(&body, etag.as_deref()) {
@@ -202,13 +231,23 @@ impl Session {
         unfinished: Option<&OperationRef>,
         urgency: Urgency,
     ) -> Look {
+        let listed = match self.listed_set(pool).await {
+            Ok(listed) => listed,
+            Err(until) => return Look::held_back(until, unfinished),
+        };
         // A set without its instances would be asked for in vain.
-        let _turn = match self.transport.turn(&self.reads(pool, unfinished), urgency) {
+        let busy = |set: &Shown| self.spares_the_list(pool, set);
+        let spared = listed.as_ref().is_some_and(busy);
+        let reads = self.reads(pool, unfinished, (listed.is_none(), !spared));
+        let _turn = match self.transport.turn(&reads, urgency) {
             Ok(turn) => turn,
             Err(until) => return Look::held_back(until, unfinished),
         };
         let progress = self.ask(unfinished).await;
-        let mut set = self.look_at_set(pool).await;
+        let mut set = match listed {
+            Some(listed) => listed,
+            None => self.look_at_set(pool).await,
+        };
         if matches!(progress, Progress::NotAsked(_))
             && let Seen::Known {
                 value: Some(set), ..
@@ -219,12 +258,7 @@ impl Session {
             set.state = Provisioning::Busy;
         }
         let instances = match &set {
-            // Nothing can be done to a set that Azure is at work on.
-            Seen::Known {
-                value: Some(set), ..
-            } if !set.state.is_terminal() && self.lists_are_scarce(pool) => {
-                Seen::Unknown(Blind::NotAsked)
-            }
+            set if spared || busy(set) => Seen::Unknown(Blind::NotAsked),
             Seen::Known { value: Some(_), .. } => self.look_at_instances(pool).await,
             Seen::Known { value: None, .. } | Seen::Unknown(_) => Seen::Unknown(Blind::NotAsked),
         };
@@ -284,6 +318,9 @@ impl Session {
                 };
                 let answer =
                     errors::answer(&error, matches!(action, Action::Create { .. }), self.now());
+                if answer == Answer::Changed {
+                    self.doubt_list(pool);
+                }
                 Receipt {
                     answer,
                     operation: None,
@@ -296,12 +333,10 @@ impl Session {
 
     async fn survey(&self, scope: &Scope) -> Survey {
         let at = self.now();
-        let whole = self.deadline.saturating_mul(PAGES_DEADLINES);
         let pages = survey::ask(&self.transport, &self.endpoint, scope);
-        match tokio::time::timeout(whole, pages).await {
-            Ok(Ok(lines)) => Survey::Known { at, lines },
-            Ok(Err(error)) => Survey::Unknown(error.to_string()),
-            Err(_) => Survey::Unknown(format!("the survey took longer than {whole:?}")),
+        match self.whole(pages).await {
+            Ok(lines) => Survey::Known { at, lines },
+            Err(error) => Survey::Unknown(error.to_string()),
         }
     }
 }

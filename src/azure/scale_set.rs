@@ -17,6 +17,14 @@ use super::tags;
 pub(super) fn read(body: &[u8], header_etag: Option<&str>) -> Result<ScaleSet, String> {
     let set: Value = serde_json::from_slice(body)
         .map_err(|error| format!("the scale set's body of {} bytes: {error}", body.len()))?;
+    read_value(&set, header_etag)
+}
+
+/// The same of an item of a list.
+///
+/// # Errors
+/// As [`read`].
+pub(super) fn read_value(set: &Value, header_etag: Option<&str>) -> Result<ScaleSet, String> {
     let sku = set.get("sku").ok_or("the scale set has no sku")?;
     let capacity = sku
         .get("capacity")
@@ -44,7 +52,7 @@ pub(super) fn read(body: &[u8], header_etag: Option<&str>) -> Result<ScaleSet, S
         .or(header_etag)
         .filter(|etag| !etag.is_empty())
         .ok_or("the scale set has no etag")?;
-    let tags = read_tags(&set);
+    let tags = read_tags(set);
     let tag = |name: &str| tags::value(&tags, name);
     Ok(ScaleSet {
         capacity,
@@ -127,13 +135,9 @@ mod tests {
         })
     }
 
-    fn read_value(value: &Value) -> Result<ScaleSet, String> {
-        read(value.to_string().as_bytes(), None)
-    }
-
     #[test]
     fn reads_what_the_planner_needs() {
-        let set = read_value(&body()).unwrap();
+        let set = read_value(&body(), None).unwrap();
         assert_eq!(
             set,
             ScaleSet {
@@ -160,7 +164,10 @@ mod tests {
         odd["properties"]["virtualMachineProfile"] =
             json!({"networkProfile": {"networkInterfaceConfigurations": [{}]}});
         odd["tags"]["number"] = json!(3);
-        assert_eq!(read_value(&odd).unwrap(), read_value(&body()).unwrap());
+        assert_eq!(
+            read_value(&odd, None).unwrap(),
+            read_value(&body(), None).unwrap()
+        );
     }
 
     #[test]
@@ -168,16 +175,16 @@ mod tests {
         for pointer in ["/sku", "/sku/capacity", "/sku/name", "/properties", "/etag"] {
             let mut broken = body();
             *broken.pointer_mut(pointer).unwrap() = Value::Null;
-            assert!(read_value(&broken).is_err(), "{pointer}");
+            assert!(read_value(&broken, None).is_err(), "{pointer}");
         }
         for capacity in [json!(-1), json!(2.5), json!("20"), json!(1e12), json!(null)] {
             let mut broken = body();
             broken["sku"]["capacity"] = capacity.clone();
-            assert!(read_value(&broken).is_err(), "{capacity}");
+            assert!(read_value(&broken, None).is_err(), "{capacity}");
         }
         let mut broken = body();
         broken["properties"]["priorityMixPolicy"]["baseRegularPriorityCount"] = json!("two");
-        assert!(read_value(&broken).is_err());
+        assert!(read_value(&broken, None).is_err());
         for text in ["", "{}", "[]", "<html>", "{\"sku\":{\"capacity\":"] {
             assert!(read(text.as_bytes(), Some("e")).is_err(), "{text}");
         }
@@ -208,7 +215,7 @@ mod tests {
         ] {
             let mut set = body();
             set["properties"]["provisioningState"] = word.clone();
-            assert_eq!(read_value(&set).unwrap().state, state, "{word}");
+            assert_eq!(read_value(&set, None).unwrap().state, state, "{word}");
         }
     }
 
@@ -216,7 +223,7 @@ mod tests {
     fn a_set_without_tags_has_no_owner() {
         let mut foreign = body();
         foreign["tags"] = Value::Null;
-        let set = read_value(&foreign).unwrap();
+        let set = read_value(&foreign, None).unwrap();
         assert_eq!((set.owner, set.model, set.model_since), (None, None, None));
     }
 }

@@ -14,6 +14,7 @@ use super::Session;
 use super::login::{CredentialKind, Env, Exchange, Login, OfAccount, Source, Token, source};
 use super::options::{AzureOptions, Reach, SetupError, check, is_loopback};
 use super::quota::Quotas;
+use super::sets::Groups;
 use super::transport::{Caller, Transport};
 use super::wire::{Network, Wire};
 use crate::cloud::{
@@ -140,6 +141,7 @@ fn session(transport: &Arc<Transport>, login: Login, options: &AzureOptions) -> 
         endpoint: options.environment.endpoint.clone(),
         deadline: options.deadline,
         now: options.now.clone(),
+        groups: Groups::default(),
         quotas: Quotas::default(),
     }
 }

@@ -169,9 +169,9 @@ fn cannot_see(desired: &Desired, blind: &Blind, now: Timestamp) -> Step {
         return wait(Stage::Gone, now);
     }
     let until = match blind {
-        Blind::Throttled { until } | Blind::HeldBack { until } => {
-            (*until).max(now + desired.pace.motion)
-        }
+        Blind::Throttled { until } => (*until).max(now + desired.pace.motion),
+        // An instant of its own: whoever comes later keeps what others wait for.
+        Blind::HeldBack { until } => (*until).max(now),
         Blind::Unreachable { .. } | Blind::NotAsked => {
             now + Millis(desired.pace.motion.0.saturating_mul(2))
         }

@@ -186,6 +186,7 @@ fn policy(method: &Method, tail: &[&str]) -> Option<Policy> {
         ("GET", [SETS, _, MACHINES | "instanceview"]) => {
             of("HighCostGetVMScaleSet", rate(10, 30), rate(360, 1_080))
         }
+        ("GET", [SETS]) => of("HighCostGetVMScaleSet", UNLIMITED, rate(360, 1_080)),
         ("GET", [MACHINES]) => of("HighCostGet", UNLIMITED, rate(300, 900)),
         ("POST", [MACHINES, _, "start" | "restart" | "redeploy" | "reapply"]) => {
             of("UpdateVM", rate(4, 12), rate(500, 1_500))
@@ -249,6 +250,7 @@ mod tests {
                 "/virtualMachineScaleSets/a/virtualMachines",
                 "HighCostGetVMScaleSet",
             ),
+            ("GET", "/virtualMachineScaleSets", "HighCostGetVMScaleSet"),
             ("GET", "/virtualMachines?$filter=x", "HighCostGet"),
             ("POST", "/virtualMachines/a_1/start", "UpdateVM"),
             (

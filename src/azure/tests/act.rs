@@ -5,7 +5,7 @@ use crate::azure::held::Held;
 use spotpool_core::planner::RefusalKind;
 use spotpool_core::units::{Etag, InstanceName};
 
-fn action(desired: &Desired, observed: &Observed) -> Action {
+pub(super) fn action(desired: &Desired, observed: &Observed) -> Action {
     // A planner that has just started would wait for a second reading of the capacity; here only the request matters.
     let mut memory = Memory::default();
     memory.process.believed = Some(spotpool_core::planner::Believed {

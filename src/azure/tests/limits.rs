@@ -70,7 +70,7 @@ async fn nothing_is_read_before_retry_after_and_then_it_is() {
     assert_eq!(server.arrived().len(), 1, "{:?}", server.calls());
     assert_eq!(azure.calls().held_back, 3);
 
-    hands.forward(Millis(1_100));
+    hands.forward(Millis::seconds(3));
     let look = azure.look(&pool(), None, Urgency::Rescue).await;
     assert!(
         matches!(look.observed.set, Seen::Known { .. }),

@@ -11,7 +11,9 @@ use history::History;
 
 /// What is judged: the budget, or one with a bug.
 trait Keeper {
-    fn ask(&mut self, call: Call, urgency: Urgency, now: Timestamp) -> Result<Permit, Timestamp>;
+    fn ask(&mut self, call: Call, claim: Claim, now: Timestamp) -> Result<Permit, Timestamp>;
+    fn turn(&mut self, calls: &[Call], urgency: Urgency, now: Timestamp) -> Result<(), Timestamp>;
+    fn leave(&mut self, call: &Call);
     fn settle(
         &mut self,
         permit: Permit,
@@ -22,8 +24,16 @@ trait Keeper {
 }
 
 impl Keeper for Budget {
-    fn ask(&mut self, call: Call, urgency: Urgency, now: Timestamp) -> Result<Permit, Timestamp> {
-        Self::ask(self, call, urgency, now)
+    fn ask(&mut self, call: Call, claim: Claim, now: Timestamp) -> Result<Permit, Timestamp> {
+        Self::ask(self, call, claim, now)
+    }
+
+    fn turn(&mut self, calls: &[Call], urgency: Urgency, now: Timestamp) -> Result<(), Timestamp> {
+        Self::turn(self, calls, urgency, now)
+    }
+
+    fn leave(&mut self, call: &Call) {
+        Self::leave(self, call);
     }
 
     fn settle(
@@ -50,26 +60,58 @@ enum Bug {
     Forgetful,
     /// Believes that a bucket is full whenever Azure says what is left.
     Credulous,
+    /// Gives a look its turn when only its last call can go.
+    Half,
+    /// Gives away what a look whose turn has come still needs.
+    Generous,
 }
 
 struct Buggy(Budget, Bug, u64);
 
-impl Keeper for Buggy {
-    fn ask(
-        &mut self,
-        mut call: Call,
-        urgency: Urgency,
-        now: Timestamp,
-    ) -> Result<Permit, Timestamp> {
-        let urgency = match self.1 {
+impl Buggy {
+    fn urgency(&self, urgency: Urgency) -> Urgency {
+        match self.1 {
             Bug::NoUrgency => Urgency::Looking,
             _ => urgency,
-        };
+        }
+    }
+
+    fn line(&mut self, call: &Call) -> String {
         if matches!(self.1, Bug::Forgetful) {
             self.2 += 1;
-            call.line = format!("{} {}", call.line, self.2);
         }
-        self.0.ask(call, urgency, now)
+        format!("{} {}", call.line, self.2)
+    }
+}
+
+impl Keeper for Buggy {
+    fn ask(&mut self, call: Call, claim: Claim, now: Timestamp) -> Result<Permit, Timestamp> {
+        let claim = match claim {
+            Claim::Waits(urgency) => Claim::Waits(self.urgency(urgency)),
+            Claim::Granted => Claim::Granted,
+        };
+        let line = self.line(&call);
+        self.0.ask(Call { line, ..call }, claim, now)
+    }
+
+    fn turn(&mut self, calls: &[Call], urgency: Urgency, now: Timestamp) -> Result<(), Timestamp> {
+        let urgency = self.urgency(urgency);
+        let mut calls = calls.to_vec();
+        if matches!(self.1, Bug::Half) {
+            calls.remove(0);
+        }
+        if let Some(last) = calls.last_mut() {
+            last.line = self.line(last);
+        }
+        let turn = self.0.turn(&calls, urgency, now);
+        if let (Bug::Generous, Ok(()), Some(last)) = (self.1, &turn, calls.last()) {
+            self.0.leave(last);
+        }
+        turn
+    }
+
+    fn leave(&mut self, call: &Call) {
+        self.0.leave(call);
     }
 
     fn settle(
@@ -97,7 +139,7 @@ impl Keeper for Buggy {
                     headers.insert(name.unwrap(), HeaderValue::from(200));
                 }
             }
-            Bug::NoUrgency | Bug::Forgetful => {}
+            Bug::NoUrgency | Bug::Forgetful | Bug::Half | Bug::Generous => {}
         }
         Keeper::settle(&mut self.0, permit, &headers, error.as_ref(), now);
     }
@@ -122,6 +164,8 @@ fn each_planted_bug_breaks_its_law() {
         (Bug::NoUrgency, "order"),
         (Bug::Forgetful, "kept"),
         (Bug::Credulous, "limits"),
+        (Bug::Half, "whole"),
+        (Bug::Generous, "whole"),
     ] {
         let broken = |seed| {
             History::new(Buggy(Budget::default(), bug, 0), seed)

@@ -42,6 +42,8 @@ pub(super) enum Kind {
     Get,
     List,
     Patch,
+    /// [`Get`](Self::Get) and then [`List`](Self::List), or neither.
+    Look,
 }
 
 /// Names of the limits of a call, as Azure has them, with what they hold for and their figures.
@@ -58,7 +60,7 @@ pub(super) fn limits(
             (800.0, 2_400.0),
             Some((12.0, 36.0)),
         ),
-        Kind::List => (
+        Kind::List | Kind::Look => (
             "subscription-reads",
             (1_500.0, 250.0),
             "HighCostGet",
@@ -94,20 +96,36 @@ pub(super) struct Question {
 }
 
 impl Question {
-    pub(super) fn call(&self) -> Call {
+    /// What it takes, one after the other.
+    pub(super) fn parts(&self) -> &'static [Kind] {
         match self.kind {
-            Kind::Get => get(self.subscription, &self.pool),
-            Kind::List => list(self.subscription, &self.pool),
-            Kind::Patch => patch(self.subscription, &self.pool),
+            Kind::Get => &[Kind::Get],
+            Kind::List => &[Kind::List],
+            Kind::Patch => &[Kind::Patch],
+            Kind::Look => &[Kind::Get, Kind::List],
         }
     }
 
-    pub(super) fn limits(&self) -> Vec<(String, &'static str, (f64, f64))> {
-        limits(self.kind, self.subscription, &self.pool)
+    pub(super) fn calls(&self) -> Vec<Call> {
+        let call = |part: &Kind| match part {
+            Kind::Get => get(self.subscription, &self.pool),
+            Kind::Patch => patch(self.subscription, &self.pool),
+            Kind::List | Kind::Look => list(self.subscription, &self.pool),
+        };
+        self.parts().iter().map(call).collect()
     }
-}
 
-impl Question {
+    /// The limits of one of its parts.
+    pub(super) fn limits(&self, part: usize) -> Vec<(String, &'static str, (f64, f64))> {
+        limits(self.parts()[part], self.subscription, &self.pool)
+    }
+
+    /// The limits of all of them.
+    pub(super) fn all_limits(&self) -> Vec<(String, &'static str, (f64, f64))> {
+        let parts = 0..self.parts().len();
+        parts.flat_map(|part| self.limits(part)).collect()
+    }
+
     /// Lists have no limit of their own, so that those of a subscription form one line.
     pub(super) fn is_in_line(&self) -> bool {
         self.kind == Kind::List && self.subscription == "busy"

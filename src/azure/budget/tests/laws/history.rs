@@ -29,11 +29,21 @@ impl Dice {
     }
 }
 
+/// A call that Azure has not answered yet.
+struct UnderWay {
+    answered: Timestamp,
+    question: Question,
+    part: usize,
+    permit: Permit,
+}
+
 pub(super) struct History<K> {
     keeper: K,
     dice: Dice,
     /// Nobody else calls.
     alone: bool,
+    /// Most have something to rescue: of no limit anything is left.
+    urgent: bool,
     now: Timestamp,
     azure: BTreeMap<String, Limit>,
     /// Sent so far, by limit: how many, and the largest debt of any window that ends now.
@@ -41,7 +51,7 @@ pub(super) struct History<K> {
     /// Until when a limit is closed, by Azure's own word as it arrived.
     closed: BTreeMap<String, Timestamp>,
     waiting: BTreeMap<Question, Waiting>,
-    under_way: Vec<(Timestamp, Question, Permit)>,
+    under_way: Vec<UnderWay>,
     asked: u64,
 }
 
@@ -51,6 +61,7 @@ impl<K: Keeper> History<K> {
             keeper,
             dice: Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1),
             alone: seed.is_multiple_of(2),
+            urgent: seed.is_multiple_of(4),
             now: T0,
             azure: BTreeMap::new(),
             windows: BTreeMap::new(),
@@ -81,7 +92,7 @@ impl<K: Keeper> History<K> {
     }
 
     fn step(&mut self, storm: bool) -> Result<(), String> {
-        self.answers();
+        self.answers()?;
         let due: Vec<Question> = self.due();
         for question in due {
             let urgency = self.waiting[&question].urgency;
@@ -91,7 +102,10 @@ impl<K: Keeper> History<K> {
             for _ in 0..self.dice.roll(25) {
                 let question = self.question();
                 let urgency = self.urgency();
-                if !self.waiting.contains_key(&question) {
+                // A pool looks again only when it has looked.
+                let looks = question.kind == Kind::Look
+                    && self.under_way.iter().any(|one| one.question == question);
+                if !looks && !self.waiting.contains_key(&question) {
                     self.ask(question, urgency)?;
                 }
             }
@@ -112,12 +126,15 @@ impl<K: Keeper> History<K> {
     }
 
     fn question(&mut self) -> Question {
-        let kind = [Kind::Get, Kind::List, Kind::List, Kind::Patch][self.dice.roll(4) as usize];
+        let kind = [Kind::Get, Kind::List, Kind::List, Kind::Patch, Kind::Look]
+            [self.dice.roll(5) as usize];
         let calm = self.dice.roll(100) == 0;
         let pool = self.dice.roll(if calm { 10 } else { 100 });
+        // Who waits for a list is known by it: a pool does not wait for another look besides.
+        let name = if kind == Kind::Look { "looks" } else { "pool" };
         Question {
             subscription: if calm { "calm" } else { "busy" },
-            pool: format!("pool-{pool}"),
+            pool: format!("{name}-{pool}"),
             kind,
         }
     }
@@ -125,6 +142,7 @@ impl<K: Keeper> History<K> {
     fn urgency(&mut self) -> Urgency {
         match self.dice.roll(10) {
             0 => Urgency::Rescue,
+            4.. if self.urgent => Urgency::Rescue,
             1 => Urgency::Change,
             2 => Urgency::Tidying,
             _ => Urgency::Looking,
@@ -133,14 +151,75 @@ impl<K: Keeper> History<K> {
 
     fn ask(&mut self, question: Question, urgency: Urgency) -> Result<(), String> {
         self.asked += 1;
-        match self.keeper.ask(question.call(), urgency, self.now) {
+        match self.keeper_lets(&question, urgency) {
             Ok(permit) => self.send(question, urgency, permit),
             Err(at) => self.book(question, urgency, at),
         }
     }
 
-    fn send(&mut self, question: Question, urgency: Urgency, permit: Permit) -> Result<(), String> {
-        for (name, _, (a_minute, depth)) in question.limits() {
+    /// Asks for the turn of a question: the permit of its only part, or none yet for one of several.
+    fn keeper_lets(
+        &mut self,
+        question: &Question,
+        urgency: Urgency,
+    ) -> Result<Option<Permit>, Timestamp> {
+        let mut calls = question.calls();
+        if calls.len() > 1 {
+            let turn = self.keeper.turn(&calls, urgency, self.now);
+            return turn.map(|()| None);
+        }
+        let permit = self.keeper.ask(calls.remove(0), urgency.into(), self.now);
+        permit.map(Some)
+    }
+
+    fn send(
+        &mut self,
+        question: Question,
+        urgency: Urgency,
+        permit: Option<Permit>,
+    ) -> Result<(), String> {
+        let mine = self.waiting.remove(&question);
+        let mine = mine.map_or((urgency, self.asked), |one| one.place());
+        let passed = |(other, one): &(&Question, &Waiting)| {
+            other.is_in_line() && one.place() < mine && one.at > self.now
+        };
+        if question.is_in_line()
+            && let Some((other, one)) = self.waiting.iter().find(passed)
+        {
+            let theirs = one.place();
+            return Err(format!(
+                "order: {question:?} {mine:?} passes {other:?} {theirs:?}"
+            ));
+        }
+        match permit {
+            Some(permit) => self.goes(question, 0, permit),
+            None => self.next_part(question, 0),
+        }
+    }
+
+    /// One part of a question that has its turn.
+    fn next_part(&mut self, question: Question, part: usize) -> Result<(), String> {
+        let call = question.calls().remove(part);
+        match self.keeper.ask(call, Claim::Granted, self.now) {
+            Ok(permit) => self.goes(question, part, permit),
+            // Azure may have closed a limit, or others used it up, after the first part.
+            Err(_) if part > 0 && (!self.alone || self.is_closed(&question, part)) => {
+                self.keeper.leave(&question.calls()[part]);
+                Ok(())
+            }
+            Err(_) => Err(format!(
+                "whole: {question:?} has its turn and not its part {part}"
+            )),
+        }
+    }
+
+    fn is_closed(&self, question: &Question, part: usize) -> bool {
+        let closed = |name| self.closed.get(name).is_some_and(|until| *until > self.now);
+        question.limits(part).iter().any(|(name, ..)| closed(name))
+    }
+
+    fn goes(&mut self, question: Question, part: usize, permit: Permit) -> Result<(), String> {
+        for (name, _, (a_minute, depth)) in question.limits(part) {
             if let Some(until) = self.closed.get(&name).filter(|until| **until > self.now) {
                 return Err(format!(
                     "Retry-After: {question:?} is sent {:?} early",
@@ -156,21 +235,13 @@ impl<K: Keeper> History<K> {
                 return Err(format!("limits: {name} bears no call more"));
             }
         }
-        let mine = self.waiting.remove(&question);
-        let mine = mine.map_or((urgency, self.asked), |one| one.place());
-        let passed = |(other, one): &(&Question, &Waiting)| {
-            other.is_in_line() && one.place() < mine && one.at > self.now
-        };
-        if question.is_in_line()
-            && let Some((other, one)) = self.waiting.iter().find(passed)
-        {
-            let theirs = one.place();
-            return Err(format!(
-                "order: {question:?} {mine:?} passes {other:?} {theirs:?}"
-            ));
-        }
         let answered = self.now + Millis(self.dice.roll(2_000) as i64);
-        self.under_way.push((answered, question, permit));
+        self.under_way.push(UnderWay {
+            answered,
+            question,
+            part,
+            permit,
+        });
         Ok(())
     }
 
@@ -187,13 +258,13 @@ impl<K: Keeper> History<K> {
                 .is_some_and(|until| *until + Millis::minutes(1) > self.now)
         };
         if question.subscription == "calm"
-            && !question.limits().iter().any(|(name, ..)| closed(name))
+            && !question.all_limits().iter().any(|(name, ..)| closed(name))
         {
             return Err(format!(
                 "only its own: {question:?} waits although nothing is closed"
             ));
         }
-        let again = self.keeper.ask(question.call(), urgency, self.now).err();
+        let again = self.keeper_lets(&question, urgency).err();
         if again != Some(at) {
             return Err(format!(
                 "kept: {question:?} was promised {at:?} and is then told {again:?}"
@@ -220,7 +291,7 @@ impl<K: Keeper> History<K> {
             if one.at <= self.now {
                 continue; // Late: may have lost its place.
             }
-            match self.keeper.ask(question.call(), one.urgency, self.now) {
+            match self.keeper_lets(&question, one.urgency) {
                 Ok(_) => return Err(format!("kept: {question:?} goes before its time")),
                 Err(at) if at < one.at => {
                     return Err(format!("kept: {question:?} is told an earlier time"));
@@ -250,7 +321,7 @@ impl<K: Keeper> History<K> {
         if self.alone || question.subscription == "calm" {
             return;
         }
-        for (name, _, rate) in question.limits() {
+        for (name, _, rate) in question.all_limits() {
             let limit = self.azure.entry(name).or_insert_with(|| Limit::new(rate));
             for _ in 0..8 {
                 let _ = limit.take(self.now);
@@ -258,23 +329,27 @@ impl<K: Keeper> History<K> {
         }
     }
 
-    fn answers(&mut self) {
+    fn answers(&mut self) -> Result<(), String> {
         let now = self.now;
-        let (due, later) = std::mem::take(&mut self.under_way)
+        let (mut due, later): (Vec<_>, _) = std::mem::take(&mut self.under_way)
             .into_iter()
-            .partition(|one| one.0 <= now);
+            .partition(|one| one.answered <= now);
         self.under_way = later;
-        let mut due: Vec<_> = due;
-        due.sort_by_key(|one: &(Timestamp, Question, Permit)| one.0);
-        for (_, question, permit) in due {
-            self.answer(question, permit);
+        due.sort_by_key(|one| one.answered);
+        for one in due {
+            let (question, next) = (one.question, one.part + 1);
+            self.answer(&question, one.part, one.permit);
+            if next < question.parts().len() {
+                self.next_part(question, next)?;
+            }
         }
+        Ok(())
     }
 
-    fn answer(&mut self, question: Question, permit: Permit) {
+    fn answer(&mut self, question: &Question, part: usize, permit: Permit) {
         let now = self.now;
         let mut left = Vec::new();
-        for (name, scope, rate) in question.limits() {
+        for (name, scope, rate) in question.limits(part) {
             let azure = self
                 .azure
                 .entry(name.clone())
