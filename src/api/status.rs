@@ -140,7 +140,7 @@ pub struct Offering {
     /// VM size.
     #[schemars(length(max = 64))]
     pub vm_size: String,
-    /// Zone; empty when the pool has no zones, or when the refusal was about the region as a whole.
+    /// Zone; empty when the pool has none or several, of which Azure does not say which refused, or when the refusal was about the region.
     #[serde(default)]
     #[schemars(length(max = 1))]
     pub zone: String,

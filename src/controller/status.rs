@@ -3,7 +3,7 @@
 //! In comes a [`Report`] and the status as last written; out goes the new one. Pure, and nothing in it ticks by itself: the same
 //! report gives the same status, so that an equal one need not be written.
 
-use spotpool_core::planner::{Closed, Counts, Memory, Refusal, Stage, Summary, Tally};
+use spotpool_core::planner::{Closed, Counts, Memory, Refusal, RefusalKind, Stage, Summary, Tally};
 use spotpool_core::units::{Count, Timestamp};
 
 use crate::api::{
@@ -50,7 +50,7 @@ pub fn status(report: &Report<'_>, old: &SpotPoolStatus) -> SpotPoolStatus {
     let kept = &report.memory.kept;
     let mut new = SpotPoolStatus {
         conditions: conditions(report, &old.conditions),
-        offerings: offerings(&kept.closed),
+        offerings: offerings(&kept.closed, &report.pool.spec.zones),
         evictions: Some(EvictionStatus {
             total: i64::try_from(kept.evictions).unwrap_or(i64::MAX),
             last_time: kept.last_eviction.map(time),
@@ -158,14 +158,19 @@ fn scale_sets(report: &Report<'_>, old: &SpotPoolStatus) -> Vec<ScaleSetRef> {
     }
 }
 
-fn offerings(closed: &[Closed]) -> Vec<Offering> {
+fn offerings(closed: &[Closed], zones: &[String]) -> Vec<Offering> {
+    // Azure does not say which of several zones had nothing left; quota and price are the region's.
+    let zone_of = |kind| match zones {
+        [zone] if kind == RefusalKind::NoCapacity => zone.clone(),
+        _ => String::new(),
+    };
     // A refusal that is not about a size (a policy, a missing resource group) may carry none.
     let of_a_size = closed
         .iter()
         .filter(|closed| !closed.vm_size.as_str().is_empty());
     let offering = |closed: &Closed| Offering {
         vm_size: closed.vm_size.0.clone(),
-        zone: String::new(),
+        zone: zone_of(closed.refusal.kind),
         priority: Priority::Spot,
         state: OfferingState::Refused,
         reason: Some(cut(&offering_reason(&closed.refusal), LONGEST_TEXT)),

@@ -27,6 +27,20 @@ fn every_kind_of_refusal_has_its_reason() {
 }
 
 #[test]
+fn a_refusal_names_the_zone_only_where_it_can_be_no_other() {
+    let zone = |zones: &[&str], kind| {
+        let mut scene = Scene::new();
+        scene.pool.spec.zones = zones.iter().map(|zone| (*zone).to_owned()).collect();
+        scene.stage(Stage::Refused(closed("Standard_D4s_v5", kind, "Code")));
+        let said = row(&scene, "True AvailableEnough", "absent", "absent");
+        said.offerings[0].zone.clone()
+    };
+    assert_eq!(zone(&["2"], RefusalKind::NoCapacity), "2");
+    assert_eq!(zone(&["1", "2"], RefusalKind::NoCapacity), "");
+    assert_eq!(zone(&["2"], RefusalKind::QuotaExceeded), "");
+}
+
+#[test]
 fn a_rejected_change_of_the_template_stalls_and_leaves_what_runs() {
     let mut scene = Scene::new();
     scene.summary.rejected_model = Some(closed(
