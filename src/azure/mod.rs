@@ -151,25 +151,20 @@ impl Session {
         }
     }
 
-    /// What a look asks for, in its order, with or without the set and its instances.
-    fn reads(
-        &self,
-        pool: &PoolRef,
-        operation: Option<&OperationRef>,
-        (set, instances): (bool, bool),
-    ) -> Vec<Url> {
+    /// What a look asks for, in its order, with or without the set.
+    fn reads(&self, pool: &PoolRef, operation: Option<&OperationRef>, set: bool) -> Vec<Url> {
         let due = operation.filter(|operation| operation.not_before <= self.now());
         let operation = due.and_then(|operation| self.transport.resolve(&operation.url));
         let set = set.then(|| self.transport.resolve(&pool.scale_set_id()));
-        let list = instances.then(|| instances::url(&self.endpoint, pool));
-        [operation, set.flatten(), list.flatten()]
+        let list = instances::url(&self.endpoint, pool);
+        [operation, set.flatten(), list]
             .into_iter()
             .flatten()
             .collect()
     }
 
-    /// Nothing can be done to a set that Azure is at work on: where reads are scarce, its instances are not asked for.
-    fn spares_the_list(&self, pool: &PoolRef, set: &Shown) -> bool {
+    /// Nothing can be done to a set that Azure is at work on: where reads are scarce, no more is asked about it.
+    fn is_spared(&self, pool: &PoolRef, set: &Shown) -> bool {
         let Seen::Known {
             value: Some(set), ..
         } = set
@@ -235,10 +230,25 @@ impl Session {
             Ok(listed) => listed,
             Err(until) => return Look::held_back(until, unfinished),
         };
+        let spared = |set: &Shown| self.is_spared(pool, set);
+        let listed = match listed {
+            // How our operation goes is plain to see: it goes on.
+            Some(set) if spared(&set) => {
+                let observed = Observed {
+                    set,
+                    instances: Seen::Unknown(Blind::NotAsked),
+                    outcome: None,
+                };
+                let unfinished = unfinished.cloned();
+                return Look {
+                    observed,
+                    unfinished,
+                };
+            }
+            listed => listed,
+        };
         // A set without its instances would be asked for in vain.
-        let busy = |set: &Shown| self.spares_the_list(pool, set);
-        let spared = listed.as_ref().is_some_and(busy);
-        let reads = self.reads(pool, unfinished, (listed.is_none(), !spared));
+        let reads = self.reads(pool, unfinished, listed.is_none());
         let _turn = match self.transport.turn(&reads, urgency) {
             Ok(turn) => turn,
             Err(until) => return Look::held_back(until, unfinished),
@@ -258,7 +268,7 @@ impl Session {
             set.state = Provisioning::Busy;
         }
         let instances = match &set {
-            set if spared || busy(set) => Seen::Unknown(Blind::NotAsked),
+            set if spared(set) => Seen::Unknown(Blind::NotAsked),
             Seen::Known { value: Some(_), .. } => self.look_at_instances(pool).await,
             Seen::Known { value: None, .. } | Seen::Unknown(_) => Seen::Unknown(Blind::NotAsked),
         };

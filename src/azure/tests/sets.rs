@@ -171,3 +171,17 @@ async fn a_set_that_was_another_than_listed_is_asked_for_by_itself_next() {
     let expected = ["sets", "instances", "set", "set", "instances", "instances"];
     assert_eq!(calls(&server), expected);
 }
+
+#[tokio::test]
+async fn how_an_operation_goes_is_not_asked_of_a_set_that_is_listed_at_work() {
+    let list = page(&[body_of("a", "Updating")]);
+    let (server, hands, azure) = crowded(vec![scarce(list)]).await;
+    let operation = OperationRef {
+        url: format!("{}subscriptions/sub/operations/1?s=x", server.url),
+        not_before: hands.now()(),
+    };
+    let pool = named("a");
+    let look = azure.look(&pool, Some(&operation), Urgency::Rescue).await;
+    assert!(look.unfinished.is_some(), "it is asked later: {look:?}");
+    assert_eq!(calls(&server), ["sets"]);
+}
