@@ -30,7 +30,7 @@ check: ## formatting and lints, without tests
 
 .PHONY: laws
 laws: ## the laws at length: every small world, a million random histories, all planted bugs (about twenty minutes)
-	SPOTPOOL_HISTORIES=1000000 cargo test --release -p spotpool-core --test exhaustive --test histories --test mutants -- --nocapture
+	SPOTPOOL_HISTORIES=1000000 cargo test --release -p spotpool-core --test exhaustive --test histories --test unrest --test mutants -- --nocapture
 
 .PHONY: bench
 bench: ## figures: plans a second; a thousand pools at rest; how soon one eviction is answered, and 5,000 at once (half an hour)

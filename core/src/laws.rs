@@ -21,7 +21,7 @@ pub enum Law {
     OursOnly,
     /// Nothing is created of a size, or at a price limit, that was not declared.
     Price,
-    /// No write into a set that was seen at work.
+    /// No write into a set that was seen at work, but to ask for more of one that evictions are seen to take from.
     OneAtATime,
     /// When faults stop, the pool reaches what is reachable.
     Converges,
@@ -118,7 +118,7 @@ pub struct Write {
     pub given_up_early: u32,
     /// Whether the set or its instances were unknown when it was decided.
     pub on_unknown: bool,
-    /// Whether the set was seen at work when it was decided.
+    /// Whether the set was seen at work when it was decided, and not only on evictions that the write asks to make good.
     pub seen_busy: bool,
     /// Whether the set that exists carries our tag.
     pub ours: bool,

@@ -270,6 +270,7 @@ fn believes_a_low_capacity(
     credulous.process.believed = Some(Believed {
         capacity: 0,
         alive: 0,
+        falling: 0,
     });
     plan(desired, observed, &credulous, now)
 }

@@ -54,7 +54,7 @@ use azure_core_legacy as ac;
 use azure_mgmt_compute::package_2024_07_01::Client;
 use reqwest::Url;
 use serde_json::Value;
-use spotpool_core::planner::{Action, Answer, Blind, Instance, Observed, Provisioning};
+use spotpool_core::planner::{Action, Answer, Blind, Instance, Observed, Outcome, Provisioning};
 use spotpool_core::units::{Seen, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;
@@ -237,7 +237,7 @@ impl Session {
                 let observed = Observed {
                     set,
                     instances: Seen::Unknown(Blind::NotAsked),
-                    outcome: None,
+                    outcome: unfinished.map(|_| Outcome::Pending),
                 };
                 let unfinished = unfinished.cloned();
                 return Look {
@@ -274,7 +274,9 @@ impl Session {
         };
         let (outcome, unfinished) = match progress {
             Progress::Ended(outcome) => (outcome, None),
-            Progress::Running(operation) | Progress::NotAsked(operation) => (None, Some(operation)),
+            Progress::Running(operation) | Progress::NotAsked(operation) => {
+                (Some(Outcome::Pending), Some(operation))
+            }
         };
         Look {
             observed: Observed {

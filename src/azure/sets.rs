@@ -1,5 +1,5 @@
-//! Many scale sets by one list: while reads are scarce, pools of one resource group that look at about the same time share a list of its
-//! sets, instead of asking for each its own.
+//! Many scale sets by one list: pools of one resource group that look at about the same time share a list of its sets, instead of asking
+//! for each its own.
 //!
 //! In: a pool that is about to look. Out: its set as such a list shows it, dated when the list was asked for, or nothing: then it asks
 //! itself. That is so for a set that no list shows (a list is no proof of absence, since it may change between its pages), and once for a
@@ -7,7 +7,7 @@
 
 use spotpool_core::planner::{Blind, ScaleSet};
 use spotpool_core::units::{Millis, Seen, Timestamp};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::budget::Claim;
@@ -18,8 +18,8 @@ use crate::cloud::PoolRef;
 
 /// How old a list may be when a pool takes its set from it. A write on what has changed since is refused for its ETag.
 const FRESH: Millis = Millis::seconds(2);
-/// So many looks a page must stand for: below, the sets are asked for one by one.
-const LOOKS_A_PAGE: usize = 4;
+/// So many pools a page must stand for: below, the sets are asked for one by one.
+const POOLS_A_PAGE: usize = 4;
 /// After a list that could not be had: whoever may read sets need not be allowed to list them.
 const PAUSE: Millis = Millis::minutes(1);
 
@@ -67,8 +67,8 @@ struct List {
 /// Whether a list is worth its pages.
 #[derive(Debug, Default)]
 struct Crowd {
-    /// When pools looked, as far back as a list is fresh.
-    looks: VecDeque<Timestamp>,
+    /// When pools looked last, as far back as a list is fresh, by their sets.
+    looks: BTreeMap<String, Timestamp>,
     /// Of the last list.
     pages: usize,
     closed_until: Option<Timestamp>,
@@ -79,12 +79,10 @@ struct Crowd {
 impl Crowd {
     /// Takes in a look at a set; whether it is to be by a list.
     fn joins(&mut self, set: &str, now: Timestamp) -> bool {
-        while self.looks.front().is_some_and(|at| *at + FRESH <= now) {
-            self.looks.pop_front();
-        }
-        self.looks.push_back(now);
+        self.looks.retain(|_, at| *at + FRESH > now);
+        self.looks.insert(set.to_owned(), now);
         self.closed_until = self.closed_until.filter(|until| *until > now);
-        let many = self.looks.len() >= LOOKS_A_PAGE * self.pages.max(1);
+        let many = self.looks.len() >= POOLS_A_PAGE * self.pages.max(1);
         many && self.closed_until.is_none() && !self.doubted.remove(set)
     }
 }
@@ -98,8 +96,7 @@ impl Session {
         let name = pool.scale_set.to_ascii_lowercase();
         let group = self.groups.of(pool);
         let joins = group.crowd().joins(&name, self.now());
-        let own = self.transport.resolve(&pool.scale_set_id());
-        if !joins || own.is_none_or(|url| !self.transport.is_scarce(&url)) {
+        if !joins {
             return Ok(None);
         }
         let mut list = group.list.lock().await;
@@ -167,11 +164,10 @@ mod tests {
         NOW + Millis(millis)
     }
 
-    /// How many of these looks, a tenth of a second apart, are by a list.
-    fn joining(crowd: &mut Crowd, looks: i64) -> i64 {
-        (0..looks)
-            .map(|n| i64::from(crowd.joins("a", later(n * 100))))
-            .sum()
+    /// How many of these pools, which look a tenth of a second apart, do so by a list.
+    fn joining(crowd: &mut Crowd, pools: i64) -> i64 {
+        let joins = |n: i64| crowd.joins(&format!("p{n}"), later(n * 100));
+        (0..pools).map(joins).map(i64::from).sum()
     }
 
     #[test]
@@ -180,10 +176,12 @@ mod tests {
         assert_eq!(joining(&mut crowd, 3), 0);
         assert!(!crowd.joins("a", later(2_300)), "the three are long past");
         assert_eq!(joining(&mut Crowd::default(), 10), 7);
+        let mut crowd = Crowd::default();
+        assert!((0..10).all(|n| !crowd.joins("a", later(n))), "one pool");
     }
 
     #[test]
-    fn a_long_list_must_stand_for_more_looks() {
+    fn a_long_list_must_stand_for_more_pools() {
         let mut crowd = Crowd {
             pages: 3,
             ..Crowd::default()

@@ -26,6 +26,7 @@ pub fn remember(
     }
     memory.process.last_write = Some(now);
     memory.process.still = None;
+    memory.process.unrest = None;
     let buying = match action {
         Action::Create { vm_size, .. } | Action::Resize { vm_size, .. } => Some(vm_size),
         // What is started again is bought again: Azure may have no machine of this size, or ask too much for it.
@@ -36,16 +37,18 @@ pub fn remember(
         _ => None,
     };
     if let Action::Create { capacity, .. } | Action::Resize { capacity, .. } = action {
+        let (before, falling) = (memory.process.believed, memory.process.falling);
         memory.process.believed = match answer {
             Answer::Accepted => Some(Believed {
                 capacity: *capacity,
                 alive: 0,
+                falling,
             }),
-            Answer::Unclear => memory
-                .process
-                .believed
-                .map(|believed| believed.raised(*capacity, 0)),
-            _ => memory.process.believed,
+            Answer::Unclear => before.map(|believed| Believed {
+                falling: believed.falling.max(falling),
+                ..believed.raised(*capacity, 0)
+            }),
+            _ => before,
         };
     }
     match answer {
@@ -142,6 +145,10 @@ pub(super) fn hear(
             }
             if let Some(vm_size) = memory.process.buying.take() {
                 memory.kept.forgive(&vm_size);
+                // All have been made, also those that were gone again before we looked.
+                if let Some(believed) = &mut memory.process.believed {
+                    believed.alive = believed.alive.max(believed.capacity);
+                }
             }
         }
         Some(Outcome::Failed(refusal)) => {
@@ -160,7 +167,7 @@ pub(super) fn hear(
                 memory.kept.close(closed);
             }
         }
-        None => {}
+        Some(Outcome::Pending) | None => {}
     }
 }
 

@@ -13,7 +13,7 @@ use super::memory::{Believed, Memory};
 use super::picture::Picture;
 use super::refusal::Closed;
 use super::summary::Stage;
-use super::{Step, act, wait};
+use super::{Step, act, unrest, wait};
 
 /// What to do about missing instances; `None` when none are missing.
 pub(super) fn grow(
@@ -67,13 +67,15 @@ pub(super) fn grow(
         };
         act(action, Because { reason, message })
     };
+    memory.process.falling = capacity.saturating_sub(alive);
     let settled = still.proof(desired.pace.settle).is_some();
-    if !settled && capacity < alive {
+    let unrest = unrest::lasts(desired, picture, memory);
+    if !settled && !unrest && capacity < alive {
         // The list is the fact; a capacity below it is an old or false reading, and growing from it could shrink the set.
         // If it stays, Azure counts levels: by differences the capacity can never be below what exists.
         return Some(implausible(desired, picture, now));
     }
-    if !settled && capacity > alive {
+    if !settled && capacity > alive && !(unrest && low > capacity) {
         // Evicted instances leave the list before they leave the capacity. Written now, the rest of the fall would come on top.
         let message = format!(
             "{need} of {} instances are missing; capacity still reads {capacity}",
@@ -178,7 +180,11 @@ pub(super) fn believe(
     let (capacity, alive) = (picture.set.capacity, picture.alive());
     if still.proof(desired.pace.settle).is_some() {
         let capacity = capacity.max(alive);
-        Some(Believed { capacity, alive })
+        Some(Believed {
+            capacity,
+            alive,
+            falling: 0,
+        })
     } else {
         believed.map(|believed| believed.raised(capacity, alive))
     }

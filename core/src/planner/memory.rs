@@ -66,6 +66,10 @@ pub struct Process {
     pub spot_seen: BTreeSet<InstanceName>,
     /// Evicted instances not yet replaced by running ones.
     pub to_replace: Count,
+    /// Since when instances have been missing while others were on their way out, and nothing was asked for.
+    pub unrest: Option<Timestamp>,
+    /// By how much the capacity still had to fall when more was last asked for.
+    pub falling: Count,
     /// Since when Azure cannot be read.
     pub blind_since: Option<Timestamp>,
     /// An implausible reading was reported and has not ended.
@@ -79,6 +83,8 @@ pub struct Believed {
     pub capacity: Count,
     /// The most instances that have existed since.
     pub alive: Count,
+    /// Instances that were on their way out when it was written, and that it may yet fall for.
+    pub falling: Count,
 }
 
 impl Believed {
@@ -87,6 +93,7 @@ impl Believed {
         Self {
             capacity: self.capacity.max(capacity),
             alive: self.alive.max(alive),
+            ..self
         }
     }
 
@@ -98,7 +105,7 @@ impl Believed {
             self.capacity.saturating_sub(capacity),
             self.alive.saturating_sub(alive),
         );
-        write >= self.capacity && fallen <= gone
+        write >= self.capacity && fallen <= gone + self.falling
     }
 }
 
@@ -194,6 +201,7 @@ impl Memory {
             .map(|rewrite| rewrite.relative(&retime, rename));
         process.unexplained = None;
         process.absent_since = process.absent_since.map(retime);
+        process.unrest = process.unrest.map(retime);
         process.spot_seen = process.spot_seen.iter().map(rename).collect();
         process.down = process
             .down

@@ -23,6 +23,7 @@ mod replacement;
 mod restart;
 mod rollout;
 pub mod summary;
+mod unrest;
 
 pub use action::{Action, Answer, Because, Reason};
 pub use answers::{refused_note, remember};
@@ -96,7 +97,9 @@ pub fn plan(desired: &Desired, observed: &Observed, memory: &Memory, now: Timest
             restart::follow(desired, picture, &mut memory, now);
             memory.process.absent_since = None;
             guard_refused(desired, picture, &mut memory, &mut notes);
-            present(desired, picture, &mut memory, now)
+            unrest::follow(desired, picture, &mut memory);
+            let outcome = observed.outcome.as_ref();
+            present(desired, picture, outcome, &mut memory, now)
         }
         (_, Err(blind)) => cannot_see(desired, blind, now),
         // `picture` is an error whenever the set is unknown.
@@ -249,7 +252,13 @@ fn not_ours(desired: &Desired, set: &ScaleSet, now: Timestamp) -> Step {
 }
 
 /// The concerns in their order, once the set is seen, ours, and its instances are known.
-fn present(desired: &Desired, picture: &Picture<'_>, memory: &mut Memory, now: Timestamp) -> Step {
+fn present(
+    desired: &Desired,
+    picture: &Picture<'_>,
+    outcome: Option<&Outcome>,
+    memory: &mut Memory,
+    now: Timestamp,
+) -> Step {
     let Some(guard) = Guard::of(picture.set, desired) else {
         return wait(
             Stage::NotOurs {
@@ -281,15 +290,26 @@ fn present(desired: &Desired, picture: &Picture<'_>, memory: &mut Memory, now: T
         .process
         .believed
         .map(|believed| believed.raised(picture.set.capacity, picture.alive()));
-    if !picture.set.state.is_terminal() {
-        memory.process.still = None;
-        return wait(Stage::Busy, soon);
-    }
-    if memory
+    let unread = memory
         .process
         .last_write
-        .is_some_and(|written| picture.at <= written)
-    {
+        .is_some_and(|written| picture.at <= written);
+    if !picture.set.state.is_terminal() {
+        memory.process.still = None;
+        let kept = matches!(desired.intent, Intent::Keep | Intent::Watch);
+        let amid_evictions =
+            unrest::only_takes(picture, outcome) && unrest::lasts(desired, picture, memory);
+        if kept && !unread && amid_evictions {
+            let start = restart::start(desired, picture, memory, now);
+            let still = Stillness::after(None, desired, picture);
+            let grow = || capacity::grow(desired, picture, &guard, &still, memory, now);
+            if let Some(step @ Step::Act(..)) = start.or_else(grow) {
+                return step;
+            }
+        }
+        return wait(Stage::Busy, soon);
+    }
+    if unread {
         return wait(Stage::Busy, soon);
     }
     if desired.intent == Intent::Remove {

@@ -13,7 +13,7 @@ pub struct Observed {
     pub set: Seen<Option<ScaleSet>, Blind>,
     /// All of its instances; a partial list is `Unknown`.
     pub instances: Seen<Vec<Instance>, Blind>,
-    /// How our last write ended, if it ended since the last look and said so.
+    /// How our last write goes, or how it ended since the last look, as far as it says so.
     pub outcome: Option<Outcome>,
 }
 
@@ -100,9 +100,11 @@ pub enum Phase {
     Unknown,
 }
 
-/// How an operation of ours ended.
+/// How an operation of ours goes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
+    /// It has not ended.
+    Pending,
     /// As asked.
     Succeeded,
     /// Not, or only in part.

@@ -27,6 +27,14 @@ impl Picture<'_> {
         self.count(|one| one.phase != Phase::Stopping)
     }
 
+    /// Spot instances that are being taken: deleted, or deallocated.
+    pub fn leaving(&self) -> Count {
+        self.count(|one| {
+            one.priority == Priority::Spot
+                && matches!(one.phase, Phase::Stopping | Phase::Deallocating)
+        })
+    }
+
     /// Instances of a priority that work or are about to.
     pub fn sound(&self, priority: Priority) -> Count {
         self.count(|one| {

@@ -46,11 +46,11 @@ impl Twin {
         usages.into_iter().map(row).collect()
     }
 
-    /// How our last write ended, once: as the operation's URL would tell.
+    /// How our last write goes, and how it ended, once: as the operation's URL would tell.
     pub(super) fn hear(&mut self) -> Option<Outcome> {
         let id = self.unheard?;
         match self.region.operation(id).map(|operation| &operation.status) {
-            Some(world::Status::InProgress) => None,
+            Some(world::Status::InProgress) => Some(Outcome::Pending),
             Some(world::Status::Succeeded) => {
                 self.unheard = None;
                 Some(Outcome::Succeeded)

@@ -4,12 +4,36 @@ use std::collections::BTreeSet;
 
 use super::{LONGEST_LAG, PLACE, Twin};
 use crate::laws::{Kinds, Write};
-use crate::planner::{Action, Desired, Eviction, Instance, Observed, Phase};
+use crate::planner::{Action, Desired, Eviction, Instance, Observed, Outcome, Phase};
 use crate::units::{InstanceName, Priority, Seen};
 use crate::world;
 
 /// What was shown: declaration, capacity, instances and whether each is on its way out.
 pub(super) type Facts = ((u32, u32, i64), u32, BTreeSet<(InstanceName, bool)>);
+
+/// Whether a write only asks for more of a set from which instances are seen to be taken, while nothing of ours is known to run.
+fn asks_amid_evictions(shown: &Observed, action: &Action) -> bool {
+    let (
+        Seen::Known {
+            value: Some(set), ..
+        },
+        Seen::Known {
+            value: instances, ..
+        },
+    ) = (&shown.set, &shown.instances)
+    else {
+        return false;
+    };
+    let asks = match action {
+        Action::Resize { capacity, .. } => *capacity > set.capacity,
+        Action::Restart { .. } => true,
+        _ => false,
+    };
+    let leaves = |one: &Instance| {
+        one.priority == Priority::Spot && matches!(one.phase, Phase::Stopping | Phase::Deallocating)
+    };
+    asks && instances.iter().any(leaves) && shown.outcome != Some(Outcome::Pending)
+}
 
 impl Twin {
     /// Keeps the laws' own account of what was shown.
@@ -66,7 +90,7 @@ impl Twin {
                 value: Some(set), ..
             } = &shown.set
             {
-                seen_busy = !set.state.is_terminal();
+                seen_busy = !set.state.is_terminal() && !asks_amid_evictions(shown, action);
                 seen_capacity = set.capacity;
             }
             if let Seen::Known { value, .. } = &shown.instances {

@@ -115,13 +115,19 @@ fn live(seed: u64, planner: Planner<'_>, aloud: bool) -> Tale {
     tale.deallocate = u64::from(twin.desired.eviction != Eviction::Delete);
     twin.story = aloud.then(|| vec![format!("{forever:?} {:?}", twin.region.options)]);
     let foreign = dice.percent(4).then(|| occupy(&mut twin));
-    let mut next_event = 30_000 + dice.below(200_000);
+    // From one thing that happens to the next: at least, and how much more at most.
+    let apart = if dice.percent(20) {
+        (10_000, 50_000)
+    } else {
+        (30_000, 200_000)
+    };
+    let mut next_event = apart.0 + dice.below(apart.1);
     let mut misread: Option<u64> = None;
     while twin.region.now() < CALM && tale.broken.is_none() {
         let to = twin.next_look.min(next_event).max(twin.region.now() + 1);
         twin.pass(to);
         if to >= next_event {
-            next_event = to + 30_000 + dice.below(200_000);
+            next_event = to + apart.0 + dice.below(apart.1);
             happen(&mut twin, &mut dice, &mut tale);
         }
         if twin.region.now() < twin.next_look {

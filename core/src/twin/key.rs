@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::{PLACE, Twin};
-use crate::planner::{Action, Observed};
+use crate::planner::{Action, Observed, Outcome};
 use crate::units::{Etag, InstanceName, Seen};
 use crate::world;
 
@@ -90,6 +90,7 @@ impl Twin {
                 Action::Remove { .. } => {}
             }
             picture(shown, &mut hasher);
+            (shown.outcome == Some(Outcome::Pending)).hash(&mut hasher);
         }
         let ago = |at: u64| self.region.now().saturating_sub(at).min(5 * 60_000);
         self.ledger

@@ -11,6 +11,7 @@ pub(super) fn action(desired: &Desired, observed: &Observed) -> Action {
     memory.process.believed = Some(spotpool_core::planner::Believed {
         capacity: 0,
         alive: 0,
+        falling: 0,
     });
     planned(desired, observed, &memory, START)
         .action

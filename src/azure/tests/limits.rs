@@ -29,6 +29,7 @@ fn grow() -> Action {
     memory.process.believed = Some(spotpool_core::planner::Believed {
         capacity: 0,
         alive: 0,
+        falling: 0,
     });
     let plan = planned(&desired(3, "m1"), &observed, &memory, START);
     plan.action.unwrap().0

@@ -86,6 +86,7 @@ fn settled() -> Memory {
     memory.process.believed = Some(Believed {
         capacity: 20,
         alive: 20,
+        falling: 0,
     });
     memory
 }

@@ -135,6 +135,7 @@ fn believing(capacity: u32) -> Memory {
     memory.process.believed = Some(Believed {
         capacity,
         alive: capacity,
+        falling: 0,
     });
     memory
 }
