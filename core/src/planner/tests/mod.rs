@@ -5,6 +5,7 @@ mod holding;
 mod quota;
 mod restarting;
 mod taking;
+mod unrest;
 
 use super::*;
 use crate::units::{Etag, InstanceName, ModelHash, Owner, Priority, VmSize, Zone};
