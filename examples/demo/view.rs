@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use crate::harness::machine::{Set, condition};
+use crate::harness::azure::Set;
+use crate::harness::machine::condition;
 
 /// The line.
 pub struct View {

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::machine::{Machine, Set, Settings, condition, manifest};
+use crate::harness::azure::Set;
+use crate::harness::machine::{Machine, Settings, condition, manifest};
 use crate::harness::{Result, error};
 use cells::{Cell, MARKETS, Market, Meanwhile, Mishap, Mode};
 

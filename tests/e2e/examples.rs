@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::harness::machine::{Machine, Set, Settings, condition};
+use crate::harness::azure::Set;
+use crate::harness::machine::{Machine, Settings, condition};
 use crate::harness::wiretap::Wiretap;
 use crate::harness::{Result, error};
 

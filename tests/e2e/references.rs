@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use crate::chart::rendered_rbac;
 use crate::harness::Result;
-use crate::harness::machine::{Machine, Set, Settings, condition, manifest};
+use crate::harness::azure::Set;
+use crate::harness::machine::{Machine, Settings, condition, manifest};
 
 const SOON: Duration = Duration::from_secs(60);
 const FIRST: &str = "#!/bin/sh token=correct-horse";

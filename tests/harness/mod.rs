@@ -5,6 +5,7 @@
 #![allow(dead_code)]
 
 pub mod access;
+pub mod azure;
 pub mod control_plane;
 pub mod machine;
 pub mod pki;
