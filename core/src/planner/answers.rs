@@ -37,7 +37,11 @@ pub fn remember(
         _ => None,
     };
     if let Action::Create { capacity, .. } | Action::Resize { capacity, .. } = action {
-        let (before, falling) = (memory.process.believed, memory.process.falling);
+        let before = memory.process.believed;
+        let falling = match action {
+            Action::Create { .. } => 0,
+            _ => memory.process.falling,
+        };
         memory.process.believed = match answer {
             Answer::Accepted => Some(Believed {
                 capacity: *capacity,

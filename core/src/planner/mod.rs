@@ -340,6 +340,9 @@ fn present(
         memory.process.believed = None;
     }
     let still = Stillness::after(memory.process.still.take(), desired, picture);
+    if still.proof(desired.pace.settle).is_some() {
+        memory.process.unrest = None;
+    }
     memory.process.still = Some(still.clone());
     memory.process.believed = capacity::believe(desired, picture, &still, memory.process.believed);
 

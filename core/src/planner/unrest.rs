@@ -11,7 +11,8 @@ use super::observed::Outcome;
 use super::picture::Picture;
 use crate::units::Priority;
 
-/// Follows for how long instances have been missing or down while others were on their way out, without a write of ours.
+/// Follows for how long instances have been missing or down while others were on their way out, without a write of ours and without
+/// the set ever having stood still.
 pub(super) fn follow(desired: &Desired, picture: &Picture<'_>, memory: &mut Memory) {
     let sound = picture.sound(Priority::Regular) + picture.sound(Priority::Spot);
     let missing = sound < desired.total();
