@@ -152,14 +152,28 @@ impl Budget {
         if at > now { Err(at) } else { Ok(()) }
     }
 
-    /// Whether less than half is left of a limit that this call shares with others: what can wait leaves it to them.
+    /// Whether all of these calls can go now, whoever waits: for what spares those who wait more than it takes.
+    ///
+    /// # Errors
+    /// When they can, if nobody else calls.
+    pub(super) fn fits(&mut self, calls: &[Call], now: Timestamp) -> Result<(), Timestamp> {
+        let Some(last) = calls.last() else {
+            return Ok(());
+        };
+        let limits = self.0.entry(last.subscription.clone()).or_default();
+        let at = limits.there(&needs(calls), now);
+        if at > now { Err(at) } else { Ok(()) }
+    }
+
+    /// Whether more than an eighth is used of a limit that this call shares with others: what can wait leaves it to them. So much is
+    /// there for everybody when Azure is through with many sets at once.
     pub(super) fn is_scarce(&self, call: &Call, now: Timestamp) -> bool {
         let Some(limits) = self.0.get(&call.subscription) else {
             return false;
         };
         let shared = call.counts.iter().filter(|(id, _)| id.is_shared());
         let mut known = shared.filter_map(|(id, _)| limits.buckets.get(id));
-        known.any(|bucket| bucket.is_below_half(now))
+        known.any(|bucket| bucket.lacks_an_eighth(now))
     }
 
     /// Nobody waits for this call any more.

@@ -105,8 +105,8 @@ impl Session {
             .is_none_or(|list| list.at + FRESH <= self.now())
         {
             *list = None;
-            let at = self.now();
-            match self.list_sets(pool).await {
+            let (at, pages) = (self.now(), group.crowd().pages);
+            match self.list_sets(pool, pages).await {
                 Ok((pages, sets)) => {
                     group.crowd().pages = pages;
                     *list = Some(List { at, sets });
@@ -134,15 +134,25 @@ impl Session {
         group.crowd().doubted.insert(name);
     }
 
-    /// All pages, and what can be read of them. It spares more than it takes, and so need not wait for those that it is for.
+    /// All pages, and what can be read of them. It spares more than it takes, and so need not wait for those that it is for; but it is not
+    /// begun before as many pages as it had last can be read.
     async fn list_sets(
         &self,
         pool: &PoolRef,
+        pages: usize,
     ) -> Result<(usize, BTreeMap<String, ScaleSet>), CallError> {
+        let (subscription, group) = (&pool.subscription, &pool.resource_group);
+        let path = format!(
+            "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Compute/virtualMachineScaleSets"
+        );
+        if let Some(url) = self.transport.resolve(&path) {
+            let until = self.transport.fits(&url, pages.max(1)).err();
+            until.map_or(Ok(()), |until| Err(CallError::HeldBack { until }))?;
+        }
         let tap = Tap::default();
         let client = self.client(Claim::Granted, Some(Arc::new(tap.clone())));
         let sets = client.virtual_machine_scale_sets_client();
-        let request = sets.list(&pool.resource_group, &pool.subscription);
+        let request = sets.list(group, subscription);
         let pages = self.whole(instances::follow(request.into_stream())).await?;
         let items = tap.drain();
         let read = |item: &serde_json::Value| {

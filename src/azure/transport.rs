@@ -180,6 +180,12 @@ impl Transport {
         })
     }
 
+    /// Whether a list of so many pages can be read whole now.
+    fn fits(&self, url: &Url, pages: usize) -> Result<(), Timestamp> {
+        let calls = vec![Call::of(&Method::GET, url); pages];
+        self.budget().fits(&calls, (self.now)())
+    }
+
     /// Whether others may need a read of this kind more than whoever can wait.
     fn is_scarce(&self, url: &Url) -> bool {
         let call = Call::of(&Method::GET, url);
@@ -343,6 +349,14 @@ impl Caller {
     /// When their turn is.
     pub(super) fn turn(&self, reads: &[Url], urgency: Urgency) -> Result<Turn<'_>, Timestamp> {
         self.transport.turn(reads, urgency)
+    }
+
+    /// Whether a list of so many pages can be read whole now.
+    ///
+    /// # Errors
+    /// When it can.
+    pub(super) fn fits(&self, url: &Url, pages: usize) -> Result<(), Timestamp> {
+        self.transport.fits(url, pages)
     }
 
     /// Whether others may need a read of this kind more than whoever can wait.

@@ -129,9 +129,9 @@ impl Bucket {
         }
     }
 
-    /// Whether less than half of what it can hold is there.
-    pub(super) fn is_below_half(&self, now: Timestamp) -> bool {
-        self.tokens(now) < self.rate.depth / 2
+    /// Whether more than an eighth of what it can hold is gone.
+    pub(super) fn lacks_an_eighth(&self, now: Timestamp) -> bool {
+        self.tokens(now) < self.rate.depth - self.rate.depth / 8
     }
 
     /// Whether its limit is documented at all.

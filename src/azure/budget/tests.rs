@@ -194,6 +194,17 @@ fn a_list_that_was_begun_is_finished() {
 }
 
 #[test]
+fn a_list_that_serves_all_who_wait_goes_before_them_but_whole() {
+    let mut budget = Budget::default();
+    budget.drain(Urgency::Rescue, T0, |n| list("s", &format!("p{n}")));
+    budget.turn_of(list("s", "waits"), Urgency::Rescue, T0);
+    let pages = vec![call("GET", "s", "virtualMachineScaleSets"); 3];
+    let soon = T0 + Millis(120);
+    assert_eq!(budget.fits(&pages, T0), Err(soon), "three of 25 a second");
+    assert_eq!(budget.fits(&pages, soon), Ok(()));
+}
+
+#[test]
 fn a_look_waits_for_all_of_its_calls_and_then_has_them() {
     let mut budget = Budget::default();
     budget.drain(Urgency::Rescue, T0, |n| list("s", &format!("p{n}")));

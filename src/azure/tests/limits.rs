@@ -162,7 +162,7 @@ async fn a_set_is_not_asked_for_while_its_instances_cannot_be() {
 
 #[tokio::test]
 async fn while_azure_is_at_work_the_instances_are_asked_for_only_where_reads_are_plenty() {
-    for (left, asked) in [(249, 2), (100, 1)] {
+    for (left, asked) in [(249, 2), (200, 1)] {
         let mut busy = set_body(1);
         busy["properties"]["provisioningState"] = json!("Updating");
         let reads = "x-ms-ratelimit-remaining-subscription-reads";
