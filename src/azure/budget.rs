@@ -118,7 +118,7 @@ impl Budget {
         let at = match claim.into() {
             Claim::Waits(urgency) if !call.goes_on => limits.book(needs, &call.line, urgency, now),
             // A list is read whole or not at all: to stop before its last page would have spent the others for nothing.
-            Claim::Waits(_) | Claim::Granted => limits.there(&needs, now),
+            Claim::Waits(_) | Claim::Granted => limits.there(&needs, 0, now),
         };
         if at > now {
             return Err(at);
@@ -156,12 +156,17 @@ impl Budget {
     ///
     /// # Errors
     /// When they can, if nobody else calls.
-    pub(super) fn fits(&mut self, calls: &[Call], now: Timestamp) -> Result<(), Timestamp> {
+    pub(super) fn fits(
+        &mut self,
+        calls: &[Call],
+        urgency: Urgency,
+        now: Timestamp,
+    ) -> Result<(), Timestamp> {
         let Some(last) = calls.last() else {
             return Ok(());
         };
         let limits = self.0.entry(last.subscription.clone()).or_default();
-        let at = limits.there(&needs(calls), now);
+        let at = limits.there(&needs(calls), left_to_others(urgency), now);
         if at > now { Err(at) } else { Ok(()) }
     }
 
@@ -236,9 +241,14 @@ impl Budget {
 }
 
 impl Limits {
-    /// When there is enough for all, whoever waits.
-    fn there(&mut self, needs: &[Need], now: Timestamp) -> Timestamp {
-        let when = |need: &Need| self.bucket(need, now).when(need.parts(), now);
+    /// When there is enough for all, whoever waits, and of shared limits so many sixtieths more.
+    fn there(&mut self, needs: &[Need], left: u32, now: Timestamp) -> Timestamp {
+        let when = |need: &Need| {
+            let bucket = self.bucket(need, now);
+            let shared = need.from.is_shared();
+            let left = if shared { bucket.share(left) } else { 0 };
+            bucket.when(need.parts() + left, now)
+        };
         needs.iter().map(when).max().unwrap_or(now)
     }
 

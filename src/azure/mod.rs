@@ -171,7 +171,7 @@ impl Session {
         else {
             return false;
         };
-        !set.state.is_terminal() && self.lists_are_scarce(pool)
+        !set.state.is_terminal() && self.lists_are_scarce(pool) && self.can_wait(pool)
     }
 
     /// All pages of a list. Each has its own deadline; together they must not hold up a pool for an hour.
@@ -193,6 +193,7 @@ impl Session {
     }
 
     async fn look_at_instances(&self, pool: &PoolRef) -> Seen<Vec<Instance>, Blind> {
+        self.waits_no_more(pool);
         let at = self.now();
         let tap = Tap::default();
         let client = self.client(Claim::Granted, Some(Arc::new(tap.clone())));
@@ -226,7 +227,7 @@ impl Session {
         unfinished: Option<&OperationRef>,
         urgency: Urgency,
     ) -> Look {
-        let listed = match self.listed_set(pool).await {
+        let listed = match self.listed_set(pool, urgency).await {
             Ok(listed) => listed,
             Err(until) => return Look::held_back(until, unfinished),
         };
@@ -307,13 +308,16 @@ impl Session {
                     fact: format!("accepted with {status}"),
                 }
             }
-            Err(Declined::AlreadyChanged) => Receipt {
-                answer: Answer::Changed,
-                operation: None,
-                request_id: String::new(),
-                fact: "the scale set has changed since it was looked at; nothing was sent"
-                    .to_owned(),
-            },
+            Err(Declined::AlreadyChanged) => {
+                self.doubt_list(pool);
+                Receipt {
+                    answer: Answer::Changed,
+                    operation: None,
+                    request_id: String::new(),
+                    fact: "the scale set has changed since it was looked at; nothing was sent"
+                        .to_owned(),
+                }
+            }
             Err(Declined::Fixed(paths)) => {
                 let refusal = write::not_changeable(&paths);
                 Receipt {

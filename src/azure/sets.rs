@@ -9,15 +9,21 @@ use spotpool_core::planner::{Blind, ScaleSet};
 use spotpool_core::units::{Millis, Seen, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::budget::Claim;
 use super::policies::Tap;
 use super::transport::CallError;
 use super::{Session, instances, scale_set};
-use crate::cloud::PoolRef;
+use crate::cloud::{PoolRef, Urgency};
 
-/// How old a list may be when a pool takes its set from it. A write on what has changed since is refused for its ETag.
+/// How old a list may be when a pool asks for its set. A capacity or a model that is written on what has changed since is refused for its
+/// ETag.
 const FRESH: Millis = Millis::seconds(2);
+/// How long a pool waits for a list that another one has asked for.
+const MOST_WAIT: Duration = Duration::from_secs(2);
+/// How long a set at work goes without a look at its instances: evictions that do not end must not go unseen.
+const LONGEST_SPARED: Millis = Millis::minutes(1);
 /// So many pools a page must stand for: below, the sets are asked for one by one.
 const POOLS_A_PAGE: usize = 4;
 /// After a list that could not be had: whoever may read sets need not be allowed to list them.
@@ -69,11 +75,13 @@ struct List {
 struct Crowd {
     /// When pools looked last, as far back as a list is fresh, by their sets.
     looks: BTreeMap<String, Timestamp>,
-    /// Of the last list.
+    /// Of the last list; 0: not known.
     pages: usize,
     closed_until: Option<Timestamp>,
     /// Those that ask themselves, once.
     doubted: BTreeSet<String>,
+    /// Since when the instances of sets at work have not been asked for.
+    spared: BTreeMap<String, Timestamp>,
 }
 
 impl Crowd {
@@ -81,9 +89,21 @@ impl Crowd {
     fn joins(&mut self, set: &str, now: Timestamp) -> bool {
         self.looks.retain(|_, at| *at + FRESH > now);
         self.looks.insert(set.to_owned(), now);
-        self.closed_until = self.closed_until.filter(|until| *until > now);
         let many = self.looks.len() >= POOLS_A_PAGE * self.pages.max(1);
-        many && self.closed_until.is_none() && !self.doubted.remove(set)
+        many && !self.is_closed(now) && !self.doubted.remove(set)
+    }
+
+    fn is_closed(&self, now: Timestamp) -> bool {
+        self.closed_until.is_some_and(|until| until > now)
+    }
+
+    /// Whether the instances of a set at work can wait once more.
+    fn spares(&mut self, set: &str, now: Timestamp) -> bool {
+        // Whoever has not looked for as long again begins anew.
+        let lately = |since: Timestamp| since + LONGEST_SPARED + LONGEST_SPARED > now;
+        self.spared.retain(|_, since| lately(*since));
+        let since = *self.spared.entry(set.to_owned()).or_insert(now);
+        since + LONGEST_SPARED > now
     }
 }
 
@@ -92,31 +112,24 @@ impl Session {
     ///
     /// # Errors
     /// Not now, but soon: when the list may be asked for.
-    pub(super) async fn listed_set(&self, pool: &PoolRef) -> Result<Option<Shown>, Timestamp> {
+    pub(super) async fn listed_set(
+        &self,
+        pool: &PoolRef,
+        urgency: Urgency,
+    ) -> Result<Option<Shown>, Timestamp> {
         let name = pool.scale_set.to_ascii_lowercase();
         let group = self.groups.of(pool);
         let joins = group.crowd().joins(&name, self.now());
         if !joins {
             return Ok(None);
         }
-        let mut list = group.list.lock().await;
-        if list
-            .as_ref()
-            .is_none_or(|list| list.at + FRESH <= self.now())
-        {
-            *list = None;
-            let (at, pages) = (self.now(), group.crowd().pages);
-            match self.list_sets(pool, pages).await {
-                Ok((pages, sets)) => {
-                    group.crowd().pages = pages;
-                    *list = Some(List { at, sets });
-                }
-                Err(CallError::HeldBack { until }) if until <= at + FRESH => return Err(until),
-                Err(error) => {
-                    tracing::debug!(%error, "no list of scale sets: each is asked for by itself");
-                    group.crowd().closed_until = Some(self.now() + PAUSE);
-                }
-            }
+        let asked = self.now();
+        // One that is asked for and does not come holds nobody else up.
+        let Ok(mut list) = tokio::time::timeout(MOST_WAIT, group.list.lock()).await else {
+            return Ok(None);
+        };
+        if list.as_ref().is_none_or(|list| list.at + FRESH <= asked) {
+            *list = self.list_again(pool, &group, urgency).await?;
         }
         let shown = |list: &List| {
             Some(Seen::Known {
@@ -127,6 +140,63 @@ impl Session {
         Ok(list.as_ref().and_then(shown))
     }
 
+    /// A new list, if there is one to be had.
+    ///
+    /// # Errors
+    /// As [`Session::listed_set`].
+    async fn list_again(
+        &self,
+        pool: &PoolRef,
+        group: &Group,
+        urgency: Urgency,
+    ) -> Result<Option<List>, Timestamp> {
+        let (at, pages) = (self.now(), group.crowd().pages.max(1));
+        if group.crowd().is_closed(at) {
+            return Ok(None);
+        }
+        let path = format!(
+            "/subscriptions/{}/resourceGroups/{}/providers/Microsoft.Compute/virtualMachineScaleSets",
+            pool.subscription, pool.resource_group
+        );
+        let url = self.transport.resolve(&path);
+        let later = url.and_then(|url| self.transport.fits(&url, pages, urgency).err());
+        let closed = match later {
+            Some(until) if until <= at + FRESH => return Err(until),
+            Some(until) => until,
+            None => match self.list_sets(pool).await {
+                Ok((pages, sets)) => {
+                    group.crowd().pages = pages;
+                    return Ok(Some(List { at, sets }));
+                }
+                Err(CallError::HeldBack { until }) => {
+                    // It is longer than it was, or others were quicker: the next is not begun before there is enough for one page more.
+                    group.crowd().pages = pages + 1;
+                    return Err(until);
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "no list of scale sets: each is asked for by itself");
+                    self.now() + PAUSE
+                }
+            },
+        };
+        let mut crowd = group.crowd();
+        crowd.closed_until = Some(closed);
+        crowd.pages = 0;
+        Ok(None)
+    }
+
+    /// Whether the instances of a set that Azure is at work on can wait once more: nothing can be done to it, unless for long.
+    pub(super) fn can_wait(&self, pool: &PoolRef) -> bool {
+        let name = pool.scale_set.to_ascii_lowercase();
+        self.groups.of(pool).crowd().spares(&name, self.now())
+    }
+
+    /// The instances of a set are looked at.
+    pub(super) fn waits_no_more(&self, pool: &PoolRef) {
+        let name = pool.scale_set.to_ascii_lowercase();
+        self.groups.of(pool).crowd().spared.remove(&name);
+    }
+
     /// A write was refused since the set is another than the one that was seen: its next look is its own.
     pub(super) fn doubt_list(&self, pool: &PoolRef) {
         let group = self.groups.of(pool);
@@ -134,25 +204,15 @@ impl Session {
         group.crowd().doubted.insert(name);
     }
 
-    /// All pages, and what can be read of them. It spares more than it takes, and so need not wait for those that it is for; but it is not
-    /// begun before as many pages as it had last can be read.
+    /// All pages, and what can be read of them. It spares more than it takes, and so does not wait for those that it is for.
     async fn list_sets(
         &self,
         pool: &PoolRef,
-        pages: usize,
     ) -> Result<(usize, BTreeMap<String, ScaleSet>), CallError> {
-        let (subscription, group) = (&pool.subscription, &pool.resource_group);
-        let path = format!(
-            "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Compute/virtualMachineScaleSets"
-        );
-        if let Some(url) = self.transport.resolve(&path) {
-            let until = self.transport.fits(&url, pages.max(1)).err();
-            until.map_or(Ok(()), |until| Err(CallError::HeldBack { until }))?;
-        }
         let tap = Tap::default();
         let client = self.client(Claim::Granted, Some(Arc::new(tap.clone())));
         let sets = client.virtual_machine_scale_sets_client();
-        let request = sets.list(group, subscription);
+        let request = sets.list(&pool.resource_group, &pool.subscription);
         let pages = self.whole(instances::follow(request.into_stream())).await?;
         let items = tap.drain();
         let read = |item: &serde_json::Value| {

@@ -181,9 +181,9 @@ impl Transport {
     }
 
     /// Whether a list of so many pages can be read whole now.
-    fn fits(&self, url: &Url, pages: usize) -> Result<(), Timestamp> {
+    fn fits(&self, url: &Url, pages: usize, urgency: Urgency) -> Result<(), Timestamp> {
         let calls = vec![Call::of(&Method::GET, url); pages];
-        self.budget().fits(&calls, (self.now)())
+        self.budget().fits(&calls, urgency, (self.now)())
     }
 
     /// Whether others may need a read of this kind more than whoever can wait.
@@ -355,8 +355,8 @@ impl Caller {
     ///
     /// # Errors
     /// When it can.
-    pub(super) fn fits(&self, url: &Url, pages: usize) -> Result<(), Timestamp> {
-        self.transport.fits(url, pages)
+    pub(super) fn fits(&self, url: &Url, pages: usize, urgency: Urgency) -> Result<(), Timestamp> {
+        self.transport.fits(url, pages, urgency)
     }
 
     /// Whether others may need a read of this kind more than whoever can wait.

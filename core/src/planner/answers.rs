@@ -26,7 +26,6 @@ pub fn remember(
     }
     memory.process.last_write = Some(now);
     memory.process.still = None;
-    memory.process.unrest = None;
     let buying = match action {
         Action::Create { vm_size, .. } | Action::Resize { vm_size, .. } => Some(vm_size),
         // What is started again is bought again: Azure may have no machine of this size, or ask too much for it.
@@ -36,6 +35,10 @@ pub fn remember(
         }
         _ => None,
     };
+    // What is started again has a clock of its own.
+    if !matches!(action, Action::Restart { .. }) {
+        memory.process.unrest = None;
+    }
     if let Action::Create { capacity, .. } | Action::Resize { capacity, .. } = action {
         let before = memory.process.believed;
         let falling = match action {
@@ -149,7 +152,7 @@ pub(super) fn hear(
             }
             if let Some(vm_size) = memory.process.buying.take() {
                 memory.kept.forgive(&vm_size);
-                // All have been made, also those that were gone again before we looked.
+                // All that were asked for have existed, also those that were gone again before we looked.
                 if let Some(believed) = &mut memory.process.believed {
                     believed.alive = believed.alive.max(believed.capacity);
                 }

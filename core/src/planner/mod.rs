@@ -173,11 +173,11 @@ fn cannot_see(desired: &Desired, blind: &Blind, now: Timestamp) -> Step {
     }
     let until = match blind {
         Blind::Throttled { until } => (*until).max(now + desired.pace.motion),
-        // An instant of its own: whoever comes later keeps what others wait for.
+        // It is known to the moment: whoever comes later keeps others waiting.
         Blind::HeldBack { until } => (*until).max(now),
-        Blind::Unreachable { .. } | Blind::NotAsked => {
-            now + Millis(desired.pace.motion.0.saturating_mul(2))
-        }
+        Blind::Unreachable { .. } => now + Millis(desired.pace.motion.0.saturating_mul(2)),
+        // Azure is at work on the set: as soon as it is through, something may be to do.
+        Blind::NotAsked => now + desired.pace.motion,
         Blind::CredentialsInvalid { .. } | Blind::Forbidden { .. } => now + desired.pace.rest,
     };
     wait(Stage::Blind(blind.clone()), until)
@@ -297,9 +297,10 @@ fn present(
     if !picture.set.state.is_terminal() {
         memory.process.still = None;
         let kept = matches!(desired.intent, Intent::Keep | Intent::Watch);
-        let amid_evictions =
-            unrest::only_takes(picture, outcome) && unrest::lasts(desired, picture, memory);
-        if kept && !unread && amid_evictions {
+        let quiet = outcome != Some(&Outcome::Pending);
+        // Nothing is bought under a template or at a price limit that is to be changed first.
+        let current = rollout::is_current(desired, picture, memory, now);
+        if kept && !unread && quiet && current && unrest::lasts(desired, picture, memory) {
             let start = restart::start(desired, picture, memory, now);
             let still = Stillness::after(None, desired, picture);
             let grow = || capacity::grow(desired, picture, &guard, &still, memory, now);

@@ -1,4 +1,4 @@
-//! The part of an observation that decisions may stand on: a set that was seen, is ours, is at rest, and whose instances are all known.
+//! The part of an observation that decisions may stand on: a set that was seen, and whose instances are all known.
 
 use crate::units::{Count, Priority, Timestamp};
 

@@ -2,12 +2,11 @@
 //! never stands still: what is missing would never be asked for.
 //!
 //! In: a picture with instances on their way out. Out: since when that has kept us from asking, and from when on it does so no more.
-//! Safe without stillness, since what is then written is all that is wanted, never less than the capacity that the set is known to have
-//! had, and nothing but those on their way out lies between capacity and list.
+//! Safe without stillness, since what is then written is all that is wanted, and never less than the capacity that the set is known to
+//! have had.
 
 use super::desired::Desired;
 use super::memory::Memory;
-use super::observed::Outcome;
 use super::picture::Picture;
 use crate::units::Priority;
 
@@ -20,13 +19,9 @@ pub(super) fn follow(desired: &Desired, picture: &Picture<'_>, memory: &mut Memo
     memory.process.unrest = memory.process.unrest.or(begins).filter(|_| missing);
 }
 
-/// Whether it has lasted for so long that what is missing is asked for all the same.
+/// Whether it goes on, and has lasted for so long that what is missing is asked for all the same.
 pub(super) fn lasts(desired: &Desired, picture: &Picture<'_>, memory: &Memory) -> bool {
     let since = memory.process.unrest;
-    since.is_some_and(|since| picture.at - since >= desired.pace.settle)
-}
-
-/// Whether a set that reads as being worked on is only being taken from: instances are on their way out, and nothing of ours runs.
-pub(super) fn only_takes(picture: &Picture<'_>, outcome: Option<&Outcome>) -> bool {
-    picture.leaving() > 0 && outcome != Some(&Outcome::Pending)
+    let long = since.is_some_and(|since| picture.at - since >= desired.pace.settle);
+    long && picture.leaving() > 0
 }

@@ -200,8 +200,14 @@ fn a_list_that_serves_all_who_wait_goes_before_them_but_whole() {
     budget.turn_of(list("s", "waits"), Urgency::Rescue, T0);
     let pages = vec![call("GET", "s", "virtualMachineScaleSets"); 3];
     let soon = T0 + Millis(120);
-    assert_eq!(budget.fits(&pages, T0), Err(soon), "three of 25 a second");
-    assert_eq!(budget.fits(&pages, soon), Ok(()));
+    assert_eq!(
+        budget.fits(&pages, Urgency::Rescue, T0),
+        Err(soon),
+        "three of 25 a second"
+    );
+    assert_eq!(budget.fits(&pages, Urgency::Rescue, soon), Ok(()));
+    let looking = budget.fits(&pages, Urgency::Looking, soon);
+    assert!(looking > Err(at(2)), "leaves a quarter: {looking:?}");
 }
 
 #[test]

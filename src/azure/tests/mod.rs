@@ -37,6 +37,8 @@ struct Reply {
     body: String,
     /// Never answers.
     hangs: bool,
+    /// Answers after so long.
+    delay: Duration,
 }
 
 fn reply(status: u16, body: impl ToString) -> Reply {
@@ -48,6 +50,7 @@ fn reply(status: u16, body: impl ToString) -> Reply {
         ],
         body: body.to_string(),
         hangs: false,
+        delay: Duration::ZERO,
     }
 }
 
@@ -56,6 +59,10 @@ impl Reply {
         self.headers.retain(|(there, _)| *there != name);
         self.headers.push((name, value.to_string()));
         self
+    }
+
+    fn after(self, delay: Duration) -> Self {
+        Self { delay, ..self }
     }
 }
 
@@ -153,6 +160,7 @@ async fn serve(
     if reply.hangs {
         std::future::pending::<()>().await;
     }
+    tokio::time::sleep(reply.delay).await;
     let mut response = http::Response::builder().status(reply.status);
     for (name, value) in &reply.headers {
         response = response.header(*name, value);

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Far fewer than half of what ARM gives.
+/// Far fewer than ARM gives.
 const LEFT: (&str, u32) = ("x-ms-ratelimit-remaining-subscription-reads", 50);
 
 fn named(name: &str) -> PoolRef {
@@ -115,13 +115,110 @@ async fn a_set_that_the_list_lacks_or_garbles_is_asked_for_by_itself() {
 async fn who_may_not_list_sets_asks_for_each_and_tries_again_after_a_minute() {
     let no = json!({"error": {"code": "AuthorizationFailed", "message": "no"}});
     let own = || [scarce(body_of("a", "Succeeded")), scarce(page(&[]))];
-    let replies = std::iter::once(reply(403, no)).chain(own()).chain(own());
+    let replies = std::iter::once(reply(403, no.clone()))
+        .chain(own())
+        .chain(own());
     let (server, hands, azure) = crowded(replies.collect()).await;
     look(&azure, "a").await;
     hands.forward(Millis::seconds(1));
     look(&azure, "a").await;
-    let expected = ["sets", "set", "instances", "set", "instances"];
+    let mut expected = vec!["sets", "set", "instances", "set", "instances"];
     assert_eq!(calls(&server), expected);
+    hands.forward(Millis::minutes(1));
+    for name in ["b", "c", "d"] {
+        own().into_iter().for_each(|reply| server.then(reply));
+        look(&azure, name).await;
+        expected.extend(["set", "instances"]);
+    }
+    server.then(reply(403, no));
+    own().into_iter().for_each(|reply| server.then(reply));
+    look(&azure, "e").await;
+    expected.extend(["sets", "set", "instances"]);
+    assert_eq!(calls(&server), expected);
+}
+
+/// Waits until so many of those calls have come.
+async fn arrived(server: &Server, count: usize) {
+    while calls(server).len() < count {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[tokio::test]
+async fn pools_that_wait_for_one_list_take_it_however_long_it_took() {
+    let list = page(&["a", "b", "c"].map(|name| body_of(name, "Succeeded")));
+    let slow = scarce(list).after(Duration::from_millis(200));
+    let instances = || scarce(page(&[]));
+    let (server, hands, azure) = crowded(vec![slow, instances(), instances(), instances()]).await;
+    let later = async {
+        arrived(&server, 1).await;
+        hands.forward(Millis::seconds(3));
+    };
+    let looks = ["a", "b", "c"].map(|name| look(&azure, name));
+    let (looks, ()) = tokio::join!(futures::future::join_all(looks), later);
+    for look in looks {
+        assert!(matches!(
+            look.observed.set,
+            Seen::Known { value: Some(_), .. }
+        ));
+    }
+    let expected = ["sets", "instances", "instances", "instances"];
+    assert_eq!(calls(&server), expected);
+}
+
+#[tokio::test]
+async fn pools_that_wait_for_a_list_that_fails_ask_for_their_own() {
+    let no = json!({"error": {"code": "AuthorizationFailed", "message": "no"}});
+    let slow = reply(403, no).after(Duration::from_millis(100));
+    let bodies = (0..4).map(|_| scarce(set_body(1)));
+    let (server, _, azure) = crowded(std::iter::once(slow).chain(bodies).collect()).await;
+    futures::future::join_all(["a", "b"].map(|name| look(&azure, name))).await;
+    let mut asked = calls(&server);
+    asked.sort_unstable();
+    assert_eq!(asked, ["instances", "instances", "set", "set", "sets"]);
+}
+
+#[tokio::test]
+async fn a_list_that_never_comes_holds_nobody_else_up() {
+    let hangs = Reply {
+        hangs: true,
+        ..scarce(page(&[]))
+    };
+    let own = [hangs, scarce(set_body(1)), scarce(page(&[]))];
+    let (server, _, azure) = crowded(own.to_vec()).await;
+    let waits = look(&azure, "a");
+    let other = async {
+        arrived(&server, 1).await;
+        look(&azure, "b").await
+    };
+    tokio::select! {
+        biased;
+        _ = waits => unreachable!("it hangs"),
+        look = other => assert!(matches!(look.observed.set, Seen::Known { .. })),
+    }
+    assert_eq!(calls(&server), ["sets", "set", "instances"]);
+}
+
+#[tokio::test]
+async fn a_set_that_stays_at_work_is_looked_at_whole_once_a_minute() {
+    let mut looked = 0;
+    let busy = || scarce(body_of("render", "Updating"));
+    let server = Server::start(vec![]).await;
+    let hands = Hands::new();
+    let azure = azure(&server, &hands);
+    for _ in 0..24 {
+        let before = server.calls().len();
+        server.script.replies.lock().unwrap().clear();
+        server.then(busy());
+        server.then(scarce(page(&[])));
+        look(&azure, "render").await;
+        looked += usize::from(server.calls().len() - before == 2);
+        hands.forward(Millis::seconds(10));
+    }
+    assert_eq!(
+        looked, 3,
+        "in four minutes, with a minute's wait before each"
+    );
 }
 
 #[tokio::test]

@@ -84,6 +84,15 @@ fn no_less_is_asked_for_than_the_set_is_known_to_have_had() {
 }
 
 #[test]
+fn nothing_is_bought_under_a_template_or_price_that_is_to_be_changed_first() {
+    let changed = Desired {
+        model: ModelHash::from("m2"),
+        ..desired(2, 18)
+    };
+    assert_eq!(ONE_GOES.asks(&changed, None), None);
+}
+
+#[test]
 fn instances_that_are_down_are_started_amid_evictions() {
     let wanted = Desired {
         eviction: Eviction::Deallocate {
