@@ -297,10 +297,11 @@ fn present(
     if !picture.set.state.is_terminal() {
         memory.process.still = None;
         let kept = matches!(desired.intent, Intent::Keep | Intent::Watch);
-        let quiet = outcome != Some(&Outcome::Pending);
+        let only_taken_from = picture.leaving() > 0 && outcome != Some(&Outcome::Pending);
         // Nothing is bought under a template or at a price limit that is to be changed first.
         let current = rollout::is_current(desired, picture, memory, now);
-        if kept && !unread && quiet && current && unrest::lasts(desired, picture, memory) {
+        let lasts = unrest::lasts(desired, picture, memory);
+        if kept && !unread && only_taken_from && current && lasts {
             let start = restart::start(desired, picture, memory, now);
             let still = Stillness::after(None, desired, picture);
             let grow = || capacity::grow(desired, picture, &guard, &still, memory, now);

@@ -19,9 +19,8 @@ pub(super) fn follow(desired: &Desired, picture: &Picture<'_>, memory: &mut Memo
     memory.process.unrest = memory.process.unrest.or(begins).filter(|_| missing);
 }
 
-/// Whether it goes on, and has lasted for so long that what is missing is asked for all the same.
+/// Whether it has lasted for so long that what is missing is asked for all the same.
 pub(super) fn lasts(desired: &Desired, picture: &Picture<'_>, memory: &Memory) -> bool {
     let since = memory.process.unrest;
-    let long = since.is_some_and(|since| picture.at - since >= desired.pace.settle);
-    long && picture.leaving() > 0
+    since.is_some_and(|since| picture.at - since >= desired.pace.settle)
 }
