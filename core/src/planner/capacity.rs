@@ -67,9 +67,13 @@ pub(super) fn grow(
         };
         act(action, Because { reason, message })
     };
-    memory.process.falling = capacity.saturating_sub(alive);
     let settled = still.proof(desired.pace.settle).is_some();
-    let unrest = unrest::lasts(desired, picture, memory);
+    let unrest = !settled && unrest::lasts(desired, picture, memory);
+    // What stands still falls no more.
+    memory.process.falling = match unrest {
+        true => capacity.saturating_sub(alive).min(picture.leaving()),
+        false => 0,
+    };
     if !settled && !unrest && capacity < alive {
         // The list is the fact; a capacity below it is an old or false reading, and growing from it could shrink the set.
         // If it stays, Azure counts levels: by differences the capacity can never be below what exists.

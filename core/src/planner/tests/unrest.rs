@@ -111,3 +111,19 @@ fn instances_that_are_down_are_started_amid_evictions() {
     };
     assert_eq!((instances.len(), *after), (1, Pace::default().settle));
 }
+
+#[test]
+fn a_capacity_that_stood_still_is_not_taken_for_one_that_falls() {
+    let (wanted, seeing) = (
+        desired(2, 18),
+        Seeing {
+            capacity: 20,
+            base: 2,
+            regular: 2,
+            spot: 15,
+        },
+    );
+    let (made, now) = until_acts(&wanted, &seeing, settled(), T0, 20);
+    let after = remember(&wanted, &made.memory, action(&made), &Answer::Unclear, now);
+    assert_eq!(after.process.believed.map(|known| known.falling), Some(0));
+}
