@@ -55,7 +55,7 @@ use azure_mgmt_compute::package_2024_07_01::Client;
 use reqwest::Url;
 use serde_json::Value;
 use spotpool_core::planner::{Action, Answer, Blind, Instance, Observed, Outcome, Provisioning};
-use spotpool_core::units::{Seen, Timestamp};
+use spotpool_core::units::{Millis, Seen, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -76,6 +76,7 @@ struct Session {
     endpoint: Url,
     deadline: Duration,
     now: Now,
+    shared_for: Millis,
     groups: sets::Groups,
     quotas: quota::Quotas,
 }

@@ -1,7 +1,7 @@
 //! Where Azure is and how to talk to it: what the command line decides, checked before anything is sent.
 
 use reqwest::Url;
-use spotpool_core::units::Timestamp;
+use spotpool_core::units::{Millis, Timestamp};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +31,8 @@ pub struct AzureOptions {
     pub deadline: Duration,
     /// The longest that connecting may take.
     pub connect: Duration,
+    /// How old a list that pools share may be when one asks for it: less than they look apart.
+    pub shared_for: Millis,
 }
 
 impl AzureOptions {
@@ -44,6 +46,7 @@ impl AzureOptions {
             now,
             deadline: Duration::from_secs(30),
             connect: Duration::from_secs(5),
+            shared_for: Millis::seconds(2),
         }
     }
 

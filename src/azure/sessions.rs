@@ -141,6 +141,7 @@ fn session(transport: &Arc<Transport>, login: Login, options: &AzureOptions) -> 
         endpoint: options.environment.endpoint.clone(),
         deadline: options.deadline,
         now: options.now.clone(),
+        shared_for: options.shared_for,
         groups: Groups::default(),
         quotas: Quotas::default(),
     }

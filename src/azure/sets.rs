@@ -17,11 +17,6 @@ use super::transport::CallError;
 use super::{Session, instances, scale_set};
 use crate::cloud::{PoolRef, Urgency};
 
-/// How old a list may be when a pool asks for its set. A capacity or a model that is written on what has changed since is refused for its
-/// ETag.
-const FRESH: Millis = Millis::seconds(2);
-/// How long a pool waits for a list that another one has asked for.
-const MOST_WAIT: Duration = Duration::from_secs(2);
 /// How long a set at work goes without a look at its instances: evictions that do not end must not go unseen.
 const LONGEST_SPARED: Millis = Millis::minutes(1);
 /// So many pools a page must stand for: below, the sets are asked for one by one.
@@ -85,9 +80,9 @@ struct Crowd {
 }
 
 impl Crowd {
-    /// Takes in a look at a set; whether it is to be by a list.
-    fn joins(&mut self, set: &str, now: Timestamp) -> bool {
-        self.looks.retain(|_, at| *at + FRESH > now);
+    /// Takes in a look at a set; whether it is to be by a list that is fresh for so long.
+    fn joins(&mut self, set: &str, fresh: Millis, now: Timestamp) -> bool {
+        self.looks.retain(|_, at| *at + fresh > now);
         self.looks.insert(set.to_owned(), now);
         let many = self.looks.len() >= POOLS_A_PAGE * self.pages.max(1);
         many && !self.is_closed(now) && !self.doubted.remove(set)
@@ -119,16 +114,20 @@ impl Session {
     ) -> Result<Option<Shown>, Timestamp> {
         let name = pool.scale_set.to_ascii_lowercase();
         let group = self.groups.of(pool);
-        let joins = group.crowd().joins(&name, self.now());
+        let joins = group.crowd().joins(&name, self.shared_for, self.now());
         if !joins {
             return Ok(None);
         }
         let asked = self.now();
-        // One that is asked for and does not come holds nobody else up.
-        let Ok(mut list) = tokio::time::timeout(MOST_WAIT, group.list.lock()).await else {
+        // One that is asked for and does not come holds nobody else up for longer than it would have been fresh.
+        let longest = Duration::from_millis(self.shared_for.0.unsigned_abs());
+        let Ok(mut list) = tokio::time::timeout(longest, group.list.lock()).await else {
             return Ok(None);
         };
-        if list.as_ref().is_none_or(|list| list.at + FRESH <= asked) {
+        if list
+            .as_ref()
+            .is_none_or(|list| list.at + self.shared_for <= asked)
+        {
             *list = self.list_again(pool, &group, urgency).await?;
         }
         let shown = |list: &List| {
@@ -161,7 +160,7 @@ impl Session {
         let url = self.transport.resolve(&path);
         let later = url.and_then(|url| self.transport.fits(&url, pages, urgency).err());
         let closed = match later {
-            Some(until) if until <= at + FRESH => return Err(until),
+            Some(until) if until <= at + self.shared_for => return Err(until),
             Some(until) => until,
             None => match self.list_sets(pool).await {
                 Ok((pages, sets)) => {
@@ -229,6 +228,7 @@ mod tests {
     use super::*;
 
     const NOW: Timestamp = Timestamp(1_000_000);
+    const FRESH: Millis = Millis::seconds(2);
 
     fn later(millis: i64) -> Timestamp {
         NOW + Millis(millis)
@@ -236,7 +236,7 @@ mod tests {
 
     /// How many of these pools, which look a tenth of a second apart, do so by a list.
     fn joining(crowd: &mut Crowd, pools: i64) -> i64 {
-        let joins = |n: i64| crowd.joins(&format!("p{n}"), later(n * 100));
+        let joins = |n: i64| crowd.joins(&format!("p{n}"), FRESH, later(n * 100));
         (0..pools).map(joins).map(i64::from).sum()
     }
 
@@ -244,10 +244,16 @@ mod tests {
     fn a_few_pools_ask_for_their_own_sets_and_many_share_a_list() {
         let mut crowd = Crowd::default();
         assert_eq!(joining(&mut crowd, 3), 0);
-        assert!(!crowd.joins("a", later(2_300)), "the three are long past");
+        assert!(
+            !crowd.joins("a", FRESH, later(2_300)),
+            "the three are long past"
+        );
         assert_eq!(joining(&mut Crowd::default(), 10), 7);
         let mut crowd = Crowd::default();
-        assert!((0..10).all(|n| !crowd.joins("a", later(n))), "one pool");
+        assert!(
+            (0..10).all(|n| !crowd.joins("a", FRESH, later(n))),
+            "one pool"
+        );
     }
 
     #[test]
@@ -266,7 +272,7 @@ mod tests {
             ..Crowd::default()
         };
         assert_eq!(joining(&mut crowd, 10), 0);
-        assert!(crowd.joins("a", later(1_000)));
+        assert!(crowd.joins("a", FRESH, later(1_000)));
     }
 
     #[test]
@@ -274,8 +280,8 @@ mod tests {
         let mut crowd = Crowd::default();
         joining(&mut crowd, 10);
         crowd.doubted.insert("a".to_owned());
-        assert!(crowd.joins("b", later(1_000)));
-        assert!(!crowd.joins("a", later(1_000)));
-        assert!(crowd.joins("a", later(1_000)));
+        assert!(crowd.joins("b", FRESH, later(1_000)));
+        assert!(!crowd.joins("a", FRESH, later(1_000)));
+        assert!(crowd.joins("a", FRESH, later(1_000)));
     }
 }

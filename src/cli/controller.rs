@@ -142,6 +142,8 @@ async fn start(args: ControllerArgs) -> Result<(), Error> {
     let accounts = Arc::new(controller::ServiceAccounts::new(client.clone()));
     let options = AzureOptions {
         accounts: Some(accounts),
+        // Two seconds of the five between two looks of a pool in motion.
+        shared_for: Millis(args.motion.0 * 2 / 5),
         ..args.azure.options(Arc::new(move || now.now()))?
     };
     let environment = options.environment.clone();
