@@ -152,21 +152,20 @@ impl Budget {
         if at > now { Err(at) } else { Ok(()) }
     }
 
-    /// Whether all of these calls can go now, whoever waits: for what spares those who wait more than it takes.
+    /// Whether a call can go so many times now, whoever waits: for what spares those who wait more than it takes.
     ///
     /// # Errors
-    /// When they can, if nobody else calls.
+    /// When it can, if nobody else calls.
     pub(super) fn fits(
         &mut self,
-        calls: &[Call],
+        call: &Call,
+        times: usize,
         urgency: Urgency,
         now: Timestamp,
     ) -> Result<(), Timestamp> {
-        let Some(last) = calls.last() else {
-            return Ok(());
-        };
-        let limits = self.0.entry(last.subscription.clone()).or_default();
-        let at = limits.there(&needs(calls), left_to_others(urgency), now);
+        let limits = self.0.entry(call.subscription.clone()).or_default();
+        let needs = needs(&vec![call.clone(); times]);
+        let at = limits.there(&needs, left_to_others(urgency), now);
         if at > now { Err(at) } else { Ok(()) }
     }
 

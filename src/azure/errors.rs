@@ -8,7 +8,7 @@ use spotpool_core::planner::{Answer, Blind, LoginStep, Outcome, Refusal, Refusal
 use spotpool_core::units::{Millis, Timestamp};
 
 use super::arm_error::{ArmError, Cause};
-use super::transport::CallError;
+use super::call_error::CallError;
 
 /// Without a `Retry-After`, throttled callers wait this long: Compute's buckets refill by the minute, ARM's within seconds.
 const THROTTLED_WAIT: Millis = Millis::seconds(30);

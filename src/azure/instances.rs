@@ -12,9 +12,9 @@ use spotpool_core::planner::{Instance, Phase};
 use spotpool_core::units::{InstanceName, MicroUsd, Priority, VmSize, Zone};
 use std::collections::BTreeMap;
 
+use super::call_error::CallError;
 use super::policies::Tap;
 use super::scale_set::{price, timestamp};
-use super::transport::CallError;
 use crate::cloud::{OrchestrationMode, PoolRef};
 
 /// A set has at most 1,000 instances; more pages than this are a list that does not end.

@@ -14,6 +14,7 @@
 mod arm_error;
 mod bodies;
 mod budget;
+mod call_error;
 mod clouds;
 mod difference;
 mod document;
@@ -21,16 +22,19 @@ mod errors;
 mod held;
 mod instances;
 mod json;
+mod lane;
 mod login;
 mod operation;
 mod options;
 mod policies;
 mod profile;
 mod quota;
+mod request;
 mod restart;
 mod scale_set;
 mod sessions;
 mod sets;
+mod sparing;
 mod survey;
 pub mod tags;
 mod transport;
@@ -41,12 +45,12 @@ mod write;
 mod tests;
 
 pub use arm_error::ArmError;
+pub use call_error::CallError;
 pub use clouds::{Environment, parse_authority};
 pub use document::document;
 pub use login::CredentialKind;
 pub use options::{AzureOptions, Now, SetupError};
 pub use sessions::Azure;
-pub use transport::CallError;
 pub use wire::{Network, Wire, WireError};
 
 use async_trait::async_trait;
@@ -61,10 +65,11 @@ use std::time::Duration;
 
 use crate::cloud::{Look, OperationRef, PoolRef, Receipt, Scope, Shape, Survey, Urgency};
 use budget::Claim;
+use lane::{Instead, Lane};
 use operation::Progress;
 use policies::Tap;
 use sets::Shown;
-use transport::{Caller, Instead, Lane};
+use transport::Caller;
 use write::{Accepted, Declined};
 
 /// The pages of one list may take as long as this many calls.
@@ -78,6 +83,7 @@ struct Session {
     now: Now,
     shared_for: Millis,
     groups: sets::Groups,
+    spared: sparing::Spared,
     quotas: quota::Quotas,
 }
 
@@ -164,17 +170,6 @@ impl Session {
             .collect()
     }
 
-    /// Nothing can be done to a set that Azure is at work on: where reads are scarce, no more is asked about it.
-    fn is_spared(&self, pool: &PoolRef, set: &Shown) -> bool {
-        let Seen::Known {
-            value: Some(set), ..
-        } = set
-        else {
-            return false;
-        };
-        !set.state.is_terminal() && self.lists_are_scarce(pool) && self.can_wait(pool)
-    }
-
     /// All pages of a list. Each has its own deadline; together they must not hold up a pool for an hour.
     async fn whole<T>(
         &self,
@@ -189,12 +184,8 @@ impl Session {
         })
     }
 
-    fn lists_are_scarce(&self, pool: &PoolRef) -> bool {
-        instances::url(&self.endpoint, pool).is_some_and(|url| self.transport.is_scarce(&url))
-    }
-
     async fn look_at_instances(&self, pool: &PoolRef) -> Seen<Vec<Instance>, Blind> {
-        self.waits_no_more(pool);
+        self.spared.ends(pool);
         let at = self.now();
         let tap = Tap::default();
         let client = self.client(Claim::Granted, Some(Arc::new(tap.clone())));
@@ -232,7 +223,7 @@ impl Session {
             Ok(listed) => listed,
             Err(until) => return Look::held_back(until, unfinished),
         };
-        let spared = |set: &Shown| self.is_spared(pool, set);
+        let spared = |set: &Shown| self.spares(pool, set);
         let listed = match listed {
             // How our operation goes is plain to see: it goes on.
             Some(set) if spared(&set) => {

@@ -12,8 +12,9 @@ use spotpool_core::units::{Millis, Timestamp};
 
 use super::arm_error::{self, ArmError};
 use super::budget::Claim;
+use super::call_error::CallError;
 use super::errors;
-use super::transport::{CallError, Caller};
+use super::transport::Caller;
 use crate::cloud::OperationRef;
 
 /// Compute refills 15 polls a minute for each operation (azure.md §5): asking more often is asking to be throttled.

@@ -7,7 +7,7 @@ use azure_core_legacy as ac;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::transport::CallError;
+use super::call_error::CallError;
 
 /// Keeps the items of every page that passes, as JSON, and hands the crate an empty page with the same `nextLink`: it goes on to build
 /// the requests and to follow the links, and parses nothing.

@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Session;
+use super::call_error::CallError;
 use super::policies::Tap;
-use super::transport::CallError;
 use crate::cloud::{PoolRef, Urgency};
 
 /// How long a list is good for.

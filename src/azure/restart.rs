@@ -8,7 +8,7 @@ use azure_mgmt_compute::package_2024_07_01::{Client, models};
 use futures::future::join_all;
 use spotpool_core::units::InstanceName;
 
-use super::transport::CallError;
+use super::call_error::CallError;
 use super::{Accepted, instances};
 use crate::cloud::{OrchestrationMode, PoolRef};
 

@@ -15,6 +15,7 @@ use super::login::{CredentialKind, Env, Exchange, Login, OfAccount, Source, Toke
 use super::options::{AzureOptions, Reach, SetupError, check, is_loopback};
 use super::quota::Quotas;
 use super::sets::Groups;
+use super::sparing::Spared;
 use super::transport::{Caller, Transport};
 use super::wire::{Network, Wire};
 use crate::cloud::{
@@ -143,6 +144,7 @@ fn session(transport: &Arc<Transport>, login: Login, options: &AzureOptions) -> 
         now: options.now.clone(),
         shared_for: options.shared_for,
         groups: Groups::default(),
+        spared: Spared::default(),
         quotas: Quotas::default(),
     }
 }

@@ -12,13 +12,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::budget::Claim;
+use super::call_error::CallError;
 use super::policies::Tap;
-use super::transport::CallError;
 use super::{Session, instances, scale_set};
 use crate::cloud::{PoolRef, Urgency};
 
-/// How long a set at work goes without a look at its instances: evictions that do not end must not go unseen.
-const LONGEST_SPARED: Millis = Millis::minutes(1);
 /// So many pools a page must stand for: below, the sets are asked for one by one.
 const POOLS_A_PAGE: usize = 4;
 /// After a list that could not be had: whoever may read sets need not be allowed to list them.
@@ -75,8 +73,6 @@ struct Crowd {
     closed_until: Option<Timestamp>,
     /// Those that ask themselves, once.
     doubted: BTreeSet<String>,
-    /// Since when the instances of sets at work have not been asked for.
-    spared: BTreeMap<String, Timestamp>,
 }
 
 impl Crowd {
@@ -90,15 +86,6 @@ impl Crowd {
 
     fn is_closed(&self, now: Timestamp) -> bool {
         self.closed_until.is_some_and(|until| until > now)
-    }
-
-    /// Whether the instances of a set at work can wait once more.
-    fn spares(&mut self, set: &str, now: Timestamp) -> bool {
-        // Whoever has not looked for as long again begins anew.
-        let lately = |since: Timestamp| since + LONGEST_SPARED + LONGEST_SPARED > now;
-        self.spared.retain(|_, since| lately(*since));
-        let since = *self.spared.entry(set.to_owned()).or_insert(now);
-        since + LONGEST_SPARED > now
     }
 }
 
@@ -182,18 +169,6 @@ impl Session {
         crowd.closed_until = Some(closed);
         crowd.pages = 0;
         Ok(None)
-    }
-
-    /// Whether the instances of a set that Azure is at work on can wait once more: nothing can be done to it, unless for long.
-    pub(super) fn can_wait(&self, pool: &PoolRef) -> bool {
-        let name = pool.scale_set.to_ascii_lowercase();
-        self.groups.of(pool).crowd().spares(&name, self.now())
-    }
-
-    /// The instances of a set are looked at.
-    pub(super) fn waits_no_more(&self, pool: &PoolRef) {
-        let name = pool.scale_set.to_ascii_lowercase();
-        self.groups.of(pool).crowd().spared.remove(&name);
     }
 
     /// A write was refused since the set is another than the one that was seen: its next look is its own.

@@ -14,9 +14,10 @@ use serde_json::{Value, json};
 use spotpool_core::units::{Count, ModelHash, Owner, VmSize};
 use std::collections::BTreeMap;
 
+use super::call_error::CallError;
 use super::scale_set::{price, provisioning, read_tags, whole};
 use super::tags;
-use super::transport::{CallError, Caller};
+use super::transport::Caller;
 use crate::cloud::{Line, Scope, Urgency};
 
 /// Where questions go. A POST that changes nothing.

@@ -1,17 +1,14 @@
 //! Every call to Azure goes through here, and only to Azure: guarded by host, signed, bounded in time, counted, logged.
 //!
-//! In: requests of azure_mgmt_compute (as its [`HttpClient`](ac::HttpClient)) and of the operation poller. Out: complete
+//! In: requests of azure_mgmt_compute (through its [`Lane`](super::lane::Lane)) and of the operation poller. Out: complete
 //! answers, or a [`CallError`] that says whether the request may have arrived. No retries: the controller looks again. What Azure's
 //! limits do not bear ([`Budget`]) is not sent at all.
 //!
 //! The bearer token is put on here and nowhere above, after the host was checked: azure_core 0.21 prints the `authorization`
 //! header of every request at log level debug (it redacts all headers but that one), so it gets a placeholder.
 
-use async_trait::async_trait;
-use azure_core_legacy as ac;
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, USER_AGENT};
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, Method};
 use reqwest::Url;
 use spotpool_core::units::Timestamp;
 use std::fmt;
@@ -20,80 +17,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::Now;
-use super::arm_error::{ArmError, one_line};
+use super::arm_error::ArmError;
 use super::budget::{Budget, Call, Claim, Heard, Permit};
+use super::call_error::CallError;
 use super::login::Login;
+use super::request::{RequestIds, assemble};
 use super::survey;
 use super::wire::Wire;
-use crate::cloud::{Calls, LoginError, Remaining, Urgency};
-
-const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-client-request-id");
-
-/// What a request to Azure came to, when not to an answer that says yes.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CallError {
-    /// Not sent: it was not addressed to Azure, or not a request.
-    #[error("not sent: {fact}")]
-    NotSent {
-        /// Why.
-        fact: String,
-    },
-    /// Not sent: no token.
-    #[error("login: {0}")]
-    NoLogin(LoginError),
-    /// Not sent: Azure's limits do not bear it now, or Azure said not to ask before.
-    #[error("not sent: Azure's limits on calls do not bear it now; its turn is booked")]
-    HeldBack {
-        /// The instant that is booked for it.
-        until: Timestamp,
-    },
-    /// No complete answer. The request may have arrived.
-    #[error("no answer: {fact}")]
-    NoAnswer {
-        /// What happened.
-        fact: String,
-    },
-    /// Azure, or something in between, answered with an error.
-    #[error("{0}")]
-    Arm(Box<ArmError>),
-    /// A yes whose body cannot be read.
-    #[error("an answer that cannot be read: {fact}")]
-    Unreadable {
-        /// What is wrong with it.
-        fact: String,
-    },
-}
-
-impl From<ac::Error> for CallError {
-    fn from(error: ac::Error) -> Self {
-        match error.into_downcast::<Self>() {
-            Ok(call) => call,
-            // What is left are the crate's own complaints: a nextLink that is no URL, a page that is no JSON, a status it did not expect.
-            Err(error) => Self::Unreadable {
-                fact: one_line(&error.to_string(), 300),
-            },
-        }
-    }
-}
-
-impl From<CallError> for ac::Error {
-    fn from(error: CallError) -> Self {
-        let kind = match &error {
-            CallError::NoLogin(_) => ac::error::ErrorKind::Credential,
-            CallError::NotSent { .. } | CallError::HeldBack { .. } | CallError::NoAnswer { .. } => {
-                ac::error::ErrorKind::Io
-            }
-            CallError::Arm(arm) => match ac::StatusCode::try_from(arm.status) {
-                Ok(status) => {
-                    ac::error::ErrorKind::http_response(status, Some(arm.main.code.clone()))
-                }
-                Err(_) => ac::error::ErrorKind::Other,
-            },
-            CallError::Unreadable { .. } => ac::error::ErrorKind::DataConversion,
-        };
-        Self::new(kind, error)
-    }
-}
+use crate::cloud::{Calls, Remaining, Urgency};
 
 /// How calls to Azure are made. One for the whole installation.
 pub(super) struct Transport {
@@ -182,8 +113,8 @@ impl Transport {
 
     /// Whether a list of so many pages can be read whole now.
     fn fits(&self, url: &Url, pages: usize, urgency: Urgency) -> Result<(), Timestamp> {
-        let calls = vec![Call::of(&Method::GET, url); pages];
-        self.budget().fits(&calls, urgency, (self.now)())
+        let page = Call::of(&Method::GET, url);
+        self.budget().fits(&page, pages, urgency, (self.now)())
     }
 
     /// Whether others may need a read of this kind more than whoever can wait.
@@ -383,115 +314,6 @@ impl Caller {
     }
 }
 
-/// azure_mgmt_compute's way in, for calls of one identity and claim.
-#[derive(Debug)]
-pub(super) struct Lane {
-    pub(super) caller: Arc<Caller>,
-    pub(super) claim: Claim,
-    pub(super) instead: Option<Instead>,
-}
-
-/// A body of ours, sent in the place of the crate's. Its structs lose identities and what is newer than they are, and say
-/// `"timeCreated": null` twice; and at debug level it logs its requests whole, so a body with secrets must never come before its eyes.
-#[derive(Clone)]
-pub(super) struct Instead(pub(super) Bytes);
-
-impl fmt::Debug for Instead {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
-
-#[async_trait]
-impl ac::HttpClient for Lane {
-    async fn execute_request(&self, request: &ac::Request) -> ac::Result<ac::Response> {
-        let not_sent = |fact: &dyn fmt::Display| {
-            ac::Error::from(CallError::NotSent {
-                fact: one_line(&fact.to_string(), 200),
-            })
-        };
-        let method = Method::from_bytes(request.method().as_ref().as_bytes())
-            .map_err(|error| not_sent(&error))?;
-        let mut headers = HeaderMap::new();
-        for (name, value) in request.headers().iter() {
-            let name = HeaderName::from_bytes(name.as_str().as_bytes())
-                .map_err(|error| not_sent(&error))?;
-            headers.insert(
-                name,
-                HeaderValue::from_str(value.as_str()).map_err(|error| not_sent(&error))?,
-            );
-        }
-        let body = match (&self.instead, request.body()) {
-            (Some(Instead(body)), _) | (None, ac::Body::Bytes(body)) => body.clone(),
-            (None, _) => return Err(not_sent(&"a streaming body, which no call of ours has")),
-        };
-        let (parts, body) = self
-            .caller
-            .exchange(method, request.url(), headers, body, self.claim)
-            .await?
-            .into_parts();
-        let status =
-            ac::StatusCode::try_from(parts.status.as_u16()).map_err(|_| CallError::Unreadable {
-                fact: format!("status {}", parts.status),
-            })?;
-        let mut headers = ac::headers::Headers::new();
-        for (name, value) in &parts.headers {
-            if let Ok(value) = value.to_str() {
-                headers.insert(name.as_str().to_owned(), value.to_owned());
-            }
-        }
-        Ok(ac::Response::new(
-            status,
-            headers,
-            Box::pin(ac::BytesStream::new(body)),
-        ))
-    }
-}
-
-/// The request as it goes out.
-fn assemble(
-    method: Method,
-    url: &Url,
-    mut headers: HeaderMap,
-    body: Bytes,
-    token: &str,
-    client_request_id: &str,
-) -> Result<http::Request<Bytes>, CallError> {
-    let not_sent = |fact: &dyn fmt::Display| CallError::NotSent {
-        fact: one_line(&fact.to_string(), 200),
-    };
-    // The error of an unprintable token must not quote it.
-    let mut bearer = HeaderValue::from_str(&format!("Bearer {token}"))
-        .map_err(|_| not_sent(&"the token is not printable"))?;
-    bearer.set_sensitive(true);
-    headers.insert(AUTHORIZATION, bearer);
-    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-    headers.insert(
-        CLIENT_REQUEST_ID,
-        HeaderValue::from_str(client_request_id).map_err(|error| not_sent(&error))?,
-    );
-    let sdk = headers
-        .get(USER_AGENT)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    let agent = format!("spotpool/{} {sdk}", env!("CARGO_PKG_VERSION"));
-    headers.insert(
-        USER_AGENT,
-        HeaderValue::from_str(agent.trim_end()).map_err(|error| not_sent(&error))?,
-    );
-    // ARM's front ends answer 411 to a POST that leaves out its length.
-    if body.is_empty() && matches!(method, Method::POST | Method::PUT | Method::PATCH) {
-        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-    }
-    let mut request = http::Request::builder()
-        .method(method)
-        .uri(url.as_str())
-        .body(body)
-        .map_err(|error| not_sent(&error))?;
-    *request.headers_mut() = headers;
-    Ok(request)
-}
-
 #[derive(Default)]
 struct Counted {
     reads: AtomicU64,
@@ -528,74 +350,5 @@ impl Counted {
             throttled: self.throttled.load(Relaxed),
             held_back: self.held_back.load(Relaxed),
         }
-    }
-}
-
-/// Ids for `x-ms-client-request-id`, in the form of a GUID as ARM wants them: when this process started, and a counter. They need to be
-/// unique, not secret.
-struct RequestIds {
-    start: u64,
-    next: AtomicU64,
-}
-
-impl RequestIds {
-    fn new(now: Timestamp) -> Self {
-        // Two processes that start in the same millisecond (two replicas) differ in their number.
-        let start = now.0.unsigned_abs() << 16 | u64::from(std::process::id() & 0xffff);
-        Self {
-            start,
-            next: AtomicU64::new(1),
-        }
-    }
-
-    fn next(&self) -> String {
-        let (start, number) = (self.start, self.next.fetch_add(1, Relaxed));
-        // Version 8 of RFC 9562: the bits are ours to fill.
-        format!(
-            "{:08x}-{:04x}-8{:03x}-8{:03x}-{:012x}",
-            start >> 32,
-            start >> 16 & 0xffff,
-            start & 0xfff,
-            start >> 12 & 0xf,
-            number & 0xffff_ffff_ffff
-        )
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn makes_ids_that_look_like_guids_and_differ() {
-        let ids = RequestIds::new(Timestamp(1_760_000_000_000));
-        let (one, two) = (ids.next(), ids.next());
-        assert_ne!(one, two);
-        for id in [one, two] {
-            assert_eq!(
-                id.split('-').map(str::len).collect::<Vec<_>>(),
-                [8, 4, 4, 4, 12],
-                "{id}"
-            );
-            assert!(
-                id.chars().all(|c| c == '-' || c.is_ascii_hexdigit()),
-                "{id}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_header_that_is_no_header_is_an_error_and_quotes_no_token() {
-        let url = Url::parse("https://management.azure.com/x").unwrap();
-        let error = assemble(
-            Method::GET,
-            &url,
-            HeaderMap::new(),
-            Bytes::new(),
-            "secret\ntoken",
-            "id",
-        )
-        .unwrap_err();
-        assert!(!error.to_string().contains("secret"), "{error}");
     }
 }

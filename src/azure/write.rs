@@ -10,10 +10,10 @@ use serde_json::Value;
 use spotpool_core::planner::{Action, Refusal, RefusalKind};
 use spotpool_core::units::{Count, Etag, ModelHash, VmSize};
 
+use super::call_error::CallError;
 use super::difference::difference;
 use super::held::Held;
 use super::profile::NotRead;
-use super::transport::CallError;
 use super::{Session, bodies, instances, restart, scale_set, tags};
 use crate::cloud::{PoolRef, Shape, Urgency};
 

@@ -144,19 +144,18 @@ impl Azure {
         Ok(serde_json::from_value(answer["evicted"].clone())?)
     }
 
+    /// What the control API says of something.
+    async fn tells(&self, what: &str) -> Result<String> {
+        let url = format!("{}/control/{what}", self.url);
+        Ok(self.http.get(url).send().await?.text().await?)
+    }
+
     /// Everything it knows.
     ///
     /// # Errors
     /// If it does not answer.
     pub async fn state(&self) -> Result<Value> {
-        let text = self
-            .http
-            .get(format!("{}/control/state", self.url))
-            .send()
-            .await?
-            .text()
-            .await?;
-        Ok(serde_json::from_str(&text)?)
+        Ok(serde_json::from_str(&self.tells("state").await?)?)
     }
 
     /// The same, with the events after number `since` only.
@@ -164,10 +163,8 @@ impl Azure {
     /// # Errors
     /// If it does not answer.
     pub async fn state_since(&self, since: u64) -> Result<Value> {
-        let url = format!("{}/control/state?since={since}", self.url);
-        Ok(serde_json::from_str(
-            &self.http.get(url).send().await?.text().await?,
-        )?)
+        let text = self.tells(&format!("state?since={since}")).await?;
+        Ok(serde_json::from_str(&text)?)
     }
 
     /// One scale set; empty when there is none.
@@ -200,13 +197,7 @@ impl Azure {
     /// # Errors
     /// If the simulator does not answer.
     pub async fn log(&self) -> Result<Vec<Value>> {
-        let text = self
-            .http
-            .get(format!("{}/control/log", self.url))
-            .send()
-            .await?
-            .text()
-            .await?;
+        let text = self.tells("log").await?;
         text.lines()
             .map(|line| Ok(serde_json::from_str(line)?))
             .collect()

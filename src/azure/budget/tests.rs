@@ -198,15 +198,15 @@ fn a_list_that_serves_all_who_wait_goes_before_them_but_whole() {
     let mut budget = Budget::default();
     budget.drain(Urgency::Rescue, T0, |n| list("s", &format!("p{n}")));
     budget.turn_of(list("s", "waits"), Urgency::Rescue, T0);
-    let pages = vec![call("GET", "s", "virtualMachineScaleSets"); 3];
+    let page = call("GET", "s", "virtualMachineScaleSets");
     let soon = T0 + Millis(120);
     assert_eq!(
-        budget.fits(&pages, Urgency::Rescue, T0),
+        budget.fits(&page, 3, Urgency::Rescue, T0),
         Err(soon),
         "three of 25 a second"
     );
-    assert_eq!(budget.fits(&pages, Urgency::Rescue, soon), Ok(()));
-    let looking = budget.fits(&pages, Urgency::Looking, soon);
+    assert_eq!(budget.fits(&page, 3, Urgency::Rescue, soon), Ok(()));
+    let looking = budget.fits(&page, 3, Urgency::Looking, soon);
     assert!(looking > Err(at(2)), "leaves a quarter: {looking:?}");
 }
 
